@@ -1,0 +1,117 @@
+package controller
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"fabgo/transport"
+)
+
+// small is the size up to which a file is held in memory: 1 MiB. Larger ones are opened again when they are sent.
+const small = 1 << 20
+
+func contentOf(fsys fs.FS, file string) (transport.Content, error) {
+	f, err := fsys.Open(file)
+	if err != nil {
+		return transport.Content{}, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return transport.Content{}, err
+	}
+	if !st.Mode().IsRegular() {
+		return transport.Content{}, fmt.Errorf("it is not a regular file")
+	}
+	if st.Size() <= small {
+		b, err := io.ReadAll(io.LimitReader(f, small+1))
+		if err != nil {
+			return transport.Content{}, err
+		}
+		if len(b) <= small {
+			return transport.Bytes(b), nil
+		}
+		return transport.Content{}, fmt.Errorf("it grew while it was read")
+	}
+	d, n, err := digestOf(f)
+	if err != nil {
+		return transport.Content{}, err
+	}
+	return transport.Source(d, n, func() (io.ReadCloser, error) { return fsys.Open(file) }), nil
+}
+
+// digestOf reads to the end.
+func digestOf(r io.Reader) (transport.Digest, int64, error) {
+	h := sha256.New()
+	n, err := io.Copy(h, r)
+	return transport.Digest("sha256:" + hex.EncodeToString(h.Sum(nil))), n, err
+}
+
+// tree lists a folder for AskTree.
+func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
+	fsys, dir, err := c.place(name)
+	if err != nil {
+		return nil, err
+	}
+	out := []transport.SourceEntry{}
+	err = fs.WalkDir(fsys, dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if p == dir {
+			if !d.IsDir() {
+				return fmt.Errorf("it is not a folder")
+			}
+			return nil
+		}
+		rel := p
+		if dir != "." {
+			rel = strings.TrimPrefix(p, dir+"/")
+		}
+		if err := c.mayRead(strings.TrimSuffix(name, "/") + "/" + rel); err != nil {
+			return err // the digests of what is not told would tell it
+		}
+		e, err := sourceEntry(fsys, p, d)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+		e.Path = transport.Text(rel)
+		out = append(out, e)
+		return nil
+	})
+	slices.SortFunc(out, func(a, b transport.SourceEntry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return out, err
+}
+
+func sourceEntry(fsys fs.FS, p string, d fs.DirEntry) (transport.SourceEntry, error) {
+	e := transport.SourceEntry{}
+	switch {
+	case d.IsDir():
+		e.Type = transport.Dir
+	case d.Type()&fs.ModeSymlink != 0:
+		target, err := fs.ReadLink(fsys, p)
+		if err != nil {
+			return e, err
+		}
+		e.Type, e.Target = transport.Symlink, transport.Text(target)
+	case d.Type().IsRegular():
+		c, err := contentOf(fsys, p)
+		if err != nil {
+			return e, err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return e, err
+		}
+		e.Type, e.Digest, e.Size, e.Executable = transport.Regular, c.Digest, c.Size, info.Mode()&0o100 != 0
+	default:
+		return e, fmt.Errorf("%s is a device, pipe or socket", path.Base(p))
+	}
+	return e, nil
+}
