@@ -77,12 +77,14 @@ func (a *apt) explain(ctx context.Context, h transport.Host, argv []string, out 
 	show := aptComplaints(said)
 	if pkg := failedScript().FindStringSubmatch(said); pkg != nil {
 		show = append(scriptSaid(string(out.Stdout)+string(out.Stderr)), show[:min(len(show), 2)]...)
-		unit := pkg[1] + ".service"
+		name, _, _ := strings.Cut(pkg[1], ":") // foo:amd64
+		unit := name + ".service"
 		if u := failedUnit().FindStringSubmatch(said); u != nil {
 			unit = u[1]
 		}
-		unit, _, _ = strings.Cut(unit, ":") // foo:amd64
-		show = append(show, journalTail(ctx, h, unit)...)
+		if said := journalTail(ctx, h, unit, 6); said != nil {
+			show = append(append(show, "the journal of "+unit+":"), said...)
+		}
 	}
 	if len(show) == 0 {
 		show = strings.Split(strings.TrimSpace(said), "\n")
@@ -106,16 +108,4 @@ func scriptSaid(said string) []string {
 		}
 	}
 	return nil
-}
-
-// journalTail are the last six lines that a unit wrote to the system's journal; none where there is no journal.
-func journalTail(ctx context.Context, h transport.Host, unit string) []string {
-	out, err := transport.Do[transport.Output](ctx, h, transport.Exec{
-		Argv: transport.Texts("journalctl", "--no-pager", "--quiet", "-n", "6", "-o", "short-iso", "-u", unit),
-	})
-	if err != nil || out.Code != 0 || strings.TrimSpace(string(out.Stdout)) == "" {
-		return nil
-	}
-	said := strings.Split(strings.TrimSpace(string(out.Stdout)), "\n")
-	return append([]string{"the journal of " + unit + ":"}, said...)
 }

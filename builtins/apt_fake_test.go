@@ -54,7 +54,8 @@ func newConversation(t *testing.T) (*stage, *conversation) {
 		return transport.Output{Code: 1, Stderr: "dpkg: error processing package old (--configure):\n"}, nil
 	})
 	c.OnExec("journalctl", func(_ context.Context, _ *fake.Fake, op transport.Exec) (transport.Output, error) {
-		return transport.Output{Stdout: "2026-11-24 web1 app[7]: the port is taken by " + op.Argv[len(op.Argv)-1] + "\n"}, nil
+		_, unit, _ := strings.Cut(string(op.Argv[len(op.Argv)-1]), "=")
+		return transport.Output{Stdout: transport.Text("2026-11-24 web1 app[7]: the port is taken by " + unit + "\n")}, nil
 	})
 	c.OnExec("date", func(context.Context, *fake.Fake, transport.Exec) (transport.Output, error) {
 		return transport.Output{Stdout: "1767225700\n"}, nil

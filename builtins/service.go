@@ -101,13 +101,12 @@ func daemonReload(ctx context.Context, h transport.Host) error {
 
 // explain adds the end of the unit's journal to a failure.
 func (s systemctl) explain(ctx context.Context, h transport.Host, ce *converge.CommandError) error {
-	out, err := transport.Do[transport.Output](ctx, h, transport.Exec{Argv: transport.Texts("journalctl", "--no-pager", "--quiet", "-n", "12", "-o", "short-iso", "-u", s.unit)})
-	if err == nil && out.Code == 0 && out.Stdout != "" {
+	if tail := journalTail(ctx, h, s.unit, 12); tail != nil {
 		said := strings.TrimRight(string(ce.Output.Stderr), "\n")
 		if i := strings.Index(said, "See \"systemctl status"); i >= 0 { // journal and status are shown here
 			said = strings.TrimRight(said[:i], "\n")
 		}
-		ce.Output.Stderr = transport.Text(strings.TrimLeft(said+"\n"+string(out.Stdout), "\n"))
+		ce.Output.Stderr = transport.Text(strings.TrimLeft(said+"\n"+strings.Join(tail, "\n")+"\n", "\n"))
 	}
 	return ce
 }
