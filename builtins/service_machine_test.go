@@ -37,6 +37,7 @@ func (s *stage) unit(name, service, install string) string {
 
 const wanted = "[Install]\nWantedBy=multi-user.target\n"
 
+// TestMachineServices: what is said to run does, and a service that does not come up says why (F76).
 func TestMachineServices(t *testing.T) {
 	s := newMachine(t)
 	up := s.unit("up", "ExecStart=/bin/sleep 1000\nExecReload=/bin/true", wanted)
@@ -180,7 +181,7 @@ run(["systemctl", "start", "shelled.service"])`).ok()
 	})
 }
 
-// TestServiceWithoutSystemd: a sandbox and a container have none.
+// TestServiceWithoutSystemd: a sandbox and a container have none (F76).
 func TestServiceWithoutSystemd(t *testing.T) {
 	s := newSandbox(t)
 	for _, source := range []string{`service.running("ssh")`, `service.restart("ssh")`, `systemd.unit("x", content = "[Service]\n")`, `service.stopped("ssh")`} {

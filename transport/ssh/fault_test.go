@@ -302,6 +302,43 @@ func TestF28EndlessListing(t *testing.T) {
 	}
 }
 
+// abyss has a folder in each of its folders, as a loop of symlinks looks that a server follows.
+type abyss struct {
+	liar
+	asked *atomic.Int64 // folders
+}
+
+func (a abyss) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
+	if r.Method == "List" {
+		a.asked.Add(1)
+		return liar{[]os.FileInfo{lie{"d", 1, os.ModeDir | 0o755}}}, nil
+	}
+	return a.liar.Filelist(r)
+}
+
+// TestF28EndlessTree: a tree that does not end is left as well.
+func TestF28EndlessTree(t *testing.T) {
+	var asked atomic.Int64
+	a := abyss{asked: &asked}
+	f := serve(t, sshd.Options{SFTP: func(rw io.ReadWriteCloser) error {
+		return sftp.NewRequestServer(rw, sftp.Handlers{FileGet: a, FilePut: a, FileCmd: a, FileList: a}).Serve()
+	}})
+	h := f.dial(t)
+	run(t, h, argv("true"))
+	h.link.tools = map[string]bool{} // no find: the listing comes over SFTP
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "real"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := transport.Do[transport.Listing](t.Context(), h, transport.List{Path: transport.Path(dir), Recursive: true})
+	if err != nil || len(got.Entries) != 1 || got.Entries[0].Path != "real" {
+		t.Errorf("%d entries, %v", len(got.Entries), err)
+	}
+	if n := asked.Load(); n == 0 || n > 4096 {
+		t.Errorf("the server was asked for %d folders", n)
+	}
+}
+
 func TestF28ListingNames(t *testing.T) {
 	for name, ok := range map[string]bool{"a": true, "...": true, "": false, ".": false, "..": false, "a/b": false, "/etc/passwd": false, "../x": false, "a\x00b": false} {
 		if (checkName(name, false) == nil) != ok {

@@ -177,6 +177,9 @@ printf '%s\0%s\0%s\0' "$f" "$s" "$t"; done`
 	return found, nil
 }
 
+// longestPath is Linux's PATH_MAX: a server that names more has folders that lead back to themselves, or invents them.
+const longestPath = 4096
+
 // list is the listing over SFTP, for hosts whose find is not GNU's.
 func (f *fileServer) list(ctx context.Context, o transport.List) (map[string]attrs, error) {
 	found := map[string]attrs{}
@@ -193,7 +196,7 @@ func (f *fileServer) list(ctx context.Context, o transport.List) (map[string]att
 			for _, fi := range entries {
 				name := path.Join(rel, fi.Name())
 				st, ok := fi.Sys().(*sftp.FileStat)
-				if !ok || st.Mode&typeMask == 0 || checkName(fi.Name(), false) != nil || int64(st.Size) < 0 {
+				if !ok || st.Mode&typeMask == 0 || checkName(fi.Name(), false) != nil || int64(st.Size) < 0 || len(dir)+len(fi.Name()) > longestPath {
 					return errDoubt
 				}
 				a := attrs{mode: st.Mode, uid: int(st.UID), gid: int(st.GID), size: int64(st.Size), mtime: int64(st.Mtime)}
