@@ -24,7 +24,7 @@ type Binaries struct {
 	Self string
 	// Dirs are searched for fabgo-OS-ARCH.
 	Dirs []string
-	// Cache is a folder for what was compressed, which takes half a second of a processor; "" for none.
+	// Cache is a folder for what was compressed, which takes half a second of a processor, and for digests; "" for none.
 	Cache string
 
 	mu    sync.Mutex
@@ -111,7 +111,7 @@ func (b *Binaries) get(p platform) (*binary, error) {
 		files = append(files, filepath.Join(d, "fabgo-"+p.os+"-"+p.arch))
 	}
 	for _, f := range files {
-		x, err := read(f)
+		x, err := b.read(f)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -121,7 +121,6 @@ func (b *Binaries) get(p platform) (*binary, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the helper: %w", err)
 		}
-		x.cache = b.Cache
 		if b.found == nil {
 			b.found = map[string]*binary{}
 		}
@@ -129,20 +128,6 @@ func (b *Binaries) get(p platform) (*binary, error) {
 		return x, nil
 	}
 	return nil, fmt.Errorf("there is no helper for %s here: no fabgo-%s-%s in %s (make release builds it)", p, p.os, p.arch, strings.Join(b.Dirs, ", "))
-}
-
-func read(file string) (*binary, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err != nil {
-		return nil, err
-	}
-	return &binary{file: file, digest: hex.EncodeToString(h.Sum(nil)), size: n}, nil
 }
 
 // name is that of its file on hosts.
@@ -177,7 +162,8 @@ func (b *binary) compress() ([]byte, error) {
 		return nil, err
 	}
 	if hex.EncodeToString(h.Sum(nil)) != b.digest {
-		return nil, fmt.Errorf("%s changed while it was read", b.file)
+		b.forgetDigest()
+		return nil, fmt.Errorf("%s changed while it was read: run again", b.file)
 	}
 	return out.Bytes(), nil
 }
@@ -201,47 +187,56 @@ func (b *binary) cached() []byte {
 	return packed
 }
 
-// keptPacked is how many compressed helpers the cache holds: the platforms of one version, or so.
-const keptPacked = 8
-
-// keep puts it into the cache. A cache that cannot be written is none.
+// keep puts it into the cache.
 func (b *binary) keep() {
-	if b.cache == "" || os.MkdirAll(b.cache, 0o700) != nil {
+	sum := sha256.Sum256(b.packed)
+	if b.cache != "" {
+		replace(b.packedFile(), sum[:], b.packed)
+	}
+}
+
+// replace writes a file of the cache and removes old ones of its kind. A cache that cannot be written is none.
+func replace(file string, parts ...[]byte) {
+	dir := filepath.Dir(file)
+	if os.MkdirAll(dir, 0o700) != nil {
 		return
 	}
-	f, err := os.CreateTemp(b.cache, ".part-")
+	f, err := os.CreateTemp(dir, ".part-")
 	if err != nil {
 		return
 	}
-	sum := sha256.Sum256(b.packed)
-	_, err = f.Write(sum[:])
-	if err == nil {
-		_, err = f.Write(b.packed)
+	for _, p := range parts {
+		if err == nil {
+			_, err = f.Write(p)
+		}
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), b.packedFile())
+		err = os.Rename(f.Name(), file)
 	}
 	if err != nil {
 		os.Remove(f.Name())
 		return
 	}
-	b.sweep()
+	sweep(dir, filepath.Ext(file))
 }
 
-// sweep removes the oldest from the cache.
-func (b *binary) sweep() {
-	es, err := os.ReadDir(b.cache)
+// mostKept is how many files of a kind the cache holds: the platforms of one version, or so.
+const mostKept = 8
+
+// sweep removes the oldest of a kind.
+func sweep(dir, ext string) {
+	es, err := os.ReadDir(dir)
 	if err != nil {
 		return
 	}
 	var all []fs.FileInfo
 	for _, e := range es {
-		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".gz") {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ext {
 			all = append(all, info)
 		}
 	}
 	slices.SortFunc(all, func(x, y fs.FileInfo) int { return y.ModTime().Compare(x.ModTime()) })
-	for _, old := range all[min(keptPacked, len(all)):] {
-		os.Remove(filepath.Join(b.cache, old.Name()))
+	for _, old := range all[min(mostKept, len(all)):] {
+		os.Remove(filepath.Join(dir, old.Name()))
 	}
 }

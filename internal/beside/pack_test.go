@@ -26,7 +26,7 @@ func TestPackedHelpersAreKept(t *testing.T) {
 		return b
 	}
 	first := pack()
-	kept, err := filepath.Glob(filepath.Join(cache, "*"))
+	kept, err := filepath.Glob(filepath.Join(cache, "*.gz"))
 	if err != nil || len(kept) != 1 {
 		t.Fatalf("the cache holds %q, %v", kept, err)
 	}
@@ -61,7 +61,7 @@ func TestPackedHelpersAreKept(t *testing.T) {
 func TestPackedHelpersAreSwept(t *testing.T) {
 	dir := t.TempDir()
 	self, cache := filepath.Join(dir, "fabgo"), filepath.Join(dir, "packed")
-	for i := range keptPacked + 3 {
+	for i := range mostKept + 3 {
 		if err := os.WriteFile(self, bytes.Repeat([]byte{byte(i)}, 100), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestPackedHelpersAreSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if kept, err := os.ReadDir(cache); err != nil || len(kept) != keptPacked {
-		t.Errorf("the cache holds %d files, not %d (%v)", len(kept), keptPacked, err)
+	if kept, err := filepath.Glob(filepath.Join(cache, "*.gz")); err != nil || len(kept) != mostKept {
+		t.Errorf("the cache holds %d files, not %d (%v)", len(kept), mostKept, err)
 	}
 }
