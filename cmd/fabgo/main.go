@@ -18,6 +18,7 @@ import (
 var version = "devel"
 
 func main() {
+	collectLate()
 	e := &env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, Args: os.Args[1:], Now: time.Now, Version: version, Terminal: openTerminal,
