@@ -57,6 +57,9 @@ var heldBy = whenUsed(`held by process (\d+)(?: \(([^)]+)\))?`)
 
 // aptLocked reports whether apt failed since another program holds a lock, before it changed anything.
 func aptLocked(said string) bool {
+	if strings.Contains(said, "are you root") || strings.Contains(said, "Permission denied") { // nobody holds it: it cannot be opened
+		return false
+	}
 	return strings.Contains(said, "Could not get lock") || strings.Contains(said, "Unable to acquire the dpkg frontend lock") ||
 		strings.Contains(said, "dpkg frontend lock was locked by another process") || strings.Contains(said, "Unable to lock ")
 }
