@@ -70,7 +70,20 @@ func (t *Terminal) recap() string {
 	if many && !quiet {
 		b.WriteString(t.row(total, pad, cols, total, t.in(bold, t.tally(hosts, idle))))
 	}
+	if acting := unprivileged(hosts); acting != "" {
+		b.WriteString("planned as " + Escape(acting) + ", not as root: steps that need root will fail. Over SSH, --sudo makes fabgo root.\n")
+	}
 	return b.String()
+}
+
+// unprivileged is who planned changes on a host without being root there, the first of them.
+func unprivileged(hosts []HostSummary) string {
+	for _, h := range hosts {
+		if h.Acting != "" && h.Pending() {
+			return h.Acting
+		}
+	}
+	return ""
 }
 
 // recapHosts are the hosts that have said anything, those of the run first and in its order, and those that have not begun.

@@ -27,6 +27,8 @@ type HostSummary struct {
 	Millis  int64
 	// Lost says which change was sent last without an answer being recorded; nobody knows whether it happened. "" is none.
 	Lost string
+	// Acting is the user that a plan looked as, when that is not root, and so has not seen what only root may do. "" is none.
+	Acting string
 
 	step journal.Begin
 }
@@ -60,6 +62,9 @@ func (s *Summary) Record(rec journal.Record) error {
 	switch b := rec.Body.(type) {
 	case journal.Start:
 		h.Mode = b.Mode
+		if b.Mode == journal.Planning && b.User != "root" {
+			h.Acting = b.User
+		}
 	case journal.Begin:
 		h.step = b
 	case journal.Intent:

@@ -173,3 +173,30 @@ type sinkFunc func(journal.Record) error
 func (f sinkFunc) Record(r journal.Record) error { return f(r) }
 func (sinkFunc) Keep(transport.Content) error    { return nil }
 func (sinkFunc) Sync() error                     { return nil }
+
+// TestPlannedWithoutRoot: a plan cannot see what only root may do, and says so where it matters.
+func TestPlannedWithoutRoot(t *testing.T) {
+	for _, c := range []struct {
+		user   string
+		mode   journal.Mode
+		status journal.Status
+		want   bool
+	}{
+		{"deploy", journal.Planning, journal.Changed, true},
+		{"deploy", journal.Planning, journal.Unknown, true},
+		{"deploy", journal.Planning, journal.OK, false},
+		{"deploy", journal.Running, journal.Changed, false},
+		{"root", journal.Planning, journal.Changed, false},
+	} {
+		s := tell("web1", c.mode)
+		start := s.recs[0].Body.(journal.Start)
+		start.User = c.user
+		s.recs[0].Body = start
+		s.do(journal.End{Begin: journal.Begin{Builtin: "file.put", Resource: "file:/etc/motd"}, Status: c.status})
+		s.end(journal.Finished, nil)
+		out := play(t, TerminalOptions{}, s.recs)
+		if strings.Contains(out, "planned as "+c.user+", not as root") != c.want {
+			t.Errorf("%+v:\n%s", c, out)
+		}
+	}
+}
