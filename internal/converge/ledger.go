@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"fabgo/internal/journal"
@@ -16,7 +18,10 @@ import (
 type Ledger interface {
 	// Open finds the folder in which fabgo keeps what it has to remember on the host, and reads what is unsettled. It changes nothing.
 	Open(ctx context.Context) (state transport.Path, carried []journal.Carried, err error)
-	// Save makes these, and no others, the unsettled changes. When it returns they survive the host's loss of power.
+	// Add makes these unsettled changes too, in the place of those of the same key. Its cost does not depend on how many there are. When it
+	// returns they survive the host's loss of power.
+	Add(ctx context.Context, changes []journal.Carried) error
+	// Save makes these, and no others, the unsettled changes, as durably.
 	Save(ctx context.Context, unsettled []journal.Carried) error
 }
 
@@ -31,11 +36,19 @@ type LedgerOptions struct {
 }
 
 // HostLedger keeps a Ledger in a file of a host: one for each bundle and acting user. It is used from one goroutine at a time.
+//
+// A file that is full goes on in another, web1.json in web1.more/1.json and so on, so that a change costs one small write however many there
+// were before it. What the later files say of a change counts.
 type HostLedger struct {
 	host transport.Host
 	opts LedgerOptions
 	file transport.Path
+	last ledgerFile // the file that is being filled
+	n    int        // its number; 0 is file itself
 }
+
+// ledgerLength is how many changes a file of the ledger holds before the next one is begun.
+const ledgerLength = 64
 
 var _ Ledger = (*HostLedger)(nil)
 
@@ -46,33 +59,67 @@ func NewLedger(h transport.Host, o LedgerOptions) *HostLedger { return &HostLedg
 const ledgerSchema = 1
 
 type ledgerFile struct {
-	Schema  int               `json:"schema"`
-	Bundle  string            `json:"bundle"`
+	Schema int    `json:"schema"`
+	Bundle string `json:"bundle"`
+	// Series names the first change of the first file. Later files of another series are left from a ledger that somebody removed.
+	Series  string            `json:"series,omitempty"`
 	Changes []journal.Carried `json:"changes"`
 }
 
-// Open costs one op of root, one more of others (where is home?) unless the folder is given.
+// Open costs one op of root, one more of others (where is home?) unless the folder is given, and one more for each file of changes that
+// are unsettled.
 func (l *HostLedger) Open(ctx context.Context) (transport.Path, []journal.Carried, error) {
 	state, err := l.state(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	l.file = state.Join("unsettled", ledgerName(l.opts.Bundle))
-	b, err := ReadState(ctx, l.host, l.file)
+	l.file, l.n, l.last = state.Join("unsettled", ledgerName(l.opts.Bundle)), 0, ledgerFile{}
+	all := newCarriedList(nil)
+	for n := 0; ; n++ {
+		f, err := l.read(ctx, l.fileOf(n))
+		if err != nil {
+			return state, nil, err
+		}
+		if f == nil || n > 0 && f.Series != l.last.Series {
+			return state, all.list, nil
+		}
+		l.n, l.last = n, *f
+		for _, c := range f.Changes {
+			all.put(c)
+		}
+	}
+}
+
+// fileOf is where a file of the ledger is.
+func (l *HostLedger) fileOf(n int) transport.Path {
+	if n == 0 {
+		return l.file
+	}
+	return l.more().Join(strconv.Itoa(n) + ".json")
+}
+
+// more is the folder of all files but the first.
+func (l *HostLedger) more() transport.Path {
+	return transport.Path(strings.TrimSuffix(string(l.file), ".json") + ".more")
+}
+
+// read reads a file of the ledger; nil when there is none.
+func (l *HostLedger) read(ctx context.Context, file transport.Path) (*ledgerFile, error) {
+	b, err := ReadState(ctx, l.host, file)
 	if err != nil || b == nil {
-		return state, nil, err
+		return nil, err
 	}
 	var f ledgerFile
 	if err := json.Unmarshal(b, &f); err != nil || f.Schema != ledgerSchema {
 		if err == nil {
 			err = fmt.Errorf("it has schema %d; written by another version of fabgo?", f.Schema)
 		}
-		return state, nil, &transport.Error{
-			Kind: transport.Refused, Path: l.file, Message: fmt.Sprintf("read unsettled changes from %s: %v", l.file, err), Err: err,
+		return nil, &transport.Error{
+			Kind: transport.Refused, Path: file, Message: fmt.Sprintf("read unsettled changes from %s: %v", file, err), Err: err,
 			Hint: "remove the file to forget the changes of runs that did not reach their end; what hangs on them then does not happen",
 		}
 	}
-	return state, f.Changes, nil
+	return &f, nil
 }
 
 func (l *HostLedger) state(ctx context.Context) (transport.Path, error) {
@@ -97,20 +144,69 @@ func (l *HostLedger) state(ctx context.Context) (transport.Path, error) {
 	return home.Join(".local", "state", "fabgo", "state"), nil
 }
 
-// Save writes the file, or removes it where nothing is left to remember.
-func (l *HostLedger) Save(ctx context.Context, unsettled []journal.Carried) error {
-	if len(unsettled) == 0 {
-		_, err := transport.Do[transport.Done](ctx, l.host, transport.Remove{Path: l.file})
-		if transport.KindOf(err) == transport.NotFound {
-			return nil
-		}
-		return err
+// Add writes the file that is being filled, or begins the next.
+func (l *HostLedger) Add(ctx context.Context, changes []journal.Carried) error {
+	n, f := l.n, l.last
+	if len(f.Changes) > 0 && len(f.Changes)+len(changes) > ledgerLength {
+		n, f.Changes = n+1, nil
 	}
-	b, err := encodeState(ledgerFile{Schema: ledgerSchema, Bundle: l.opts.Bundle, Changes: unsettled})
+	f.Changes = slices.Clone(f.Changes)
+	for _, c := range changes {
+		i := slices.IndexFunc(f.Changes, func(o journal.Carried) bool {
+			return o.Step == c.Step && o.Run == c.Run && o.Builtin == c.Builtin && o.Resource == c.Resource
+		})
+		if i < 0 {
+			f.Changes = append(f.Changes, c)
+		} else {
+			f.Changes[i] = c
+		}
+	}
+	return l.write(ctx, n, f)
+}
+
+func (l *HostLedger) write(ctx context.Context, n int, f ledgerFile) error {
+	f.Schema, f.Bundle = ledgerSchema, l.opts.Bundle
+	if n == 0 {
+		f.Series = origin(f.Changes[0].Run, f.Changes[0].Step)
+	}
+	b, err := encodeState(f)
 	if err != nil {
 		return err
 	}
-	return WriteState(ctx, l.host, l.file, b)
+	if err := WriteState(ctx, l.host, l.fileOf(n), b); err != nil {
+		return err
+	}
+	l.n, l.last = n, f
+	return nil
+}
+
+// Save writes the first file, or removes it where nothing is left to remember. A run that is cut off within it leaves changes unsettled that
+// were settled, never the reverse.
+func (l *HostLedger) Save(ctx context.Context, unsettled []journal.Carried) error {
+	had := l.n
+	if len(unsettled) > 0 {
+		if err := l.write(ctx, 0, ledgerFile{Changes: unsettled}); err != nil {
+			return err
+		}
+	}
+	if had > 0 {
+		if err := l.remove(ctx, transport.Remove{Path: l.more(), Recursive: true}); err != nil {
+			return err
+		}
+	}
+	if len(unsettled) > 0 {
+		return nil
+	}
+	l.n, l.last = 0, ledgerFile{}
+	return l.remove(ctx, transport.Remove{Path: l.file})
+}
+
+func (l *HostLedger) remove(ctx context.Context, op transport.Remove) error {
+	_, err := transport.Do[transport.Done](ctx, l.host, op)
+	if transport.KindOf(err) == transport.NotFound {
+		return nil
+	}
+	return err
 }
 
 // ledgerName is the file's name for a bundle: "web1.json". Bytes other than letters, digits and ._- are written %XX.

@@ -226,3 +226,110 @@ func TestFingerprint(t *testing.T) {
 		t.Error("a file of a large tree makes no difference")
 	}
 }
+
+// TestLedgerGrows: what a change costs does not depend on how many there were before it, and all of them are known afterwards.
+func TestLedgerGrows(t *testing.T) {
+	f := fake.New(fake.Options{})
+	s := inherit(t, f, "r1", journal.Running)
+	const n = 3*ledgerLength + 7
+	var most int64
+	for i := range n {
+		must[Change](t)(s.Converge(Step{Builtin: "file.put"}, files{want: []Object{regular(fmt.Sprintf("/etc/%d", i), "1")}}))
+		s.unsettled.tell("file.put", fmt.Sprintf("file:/etc/%d", i))
+	}
+	writes := 0
+	for _, r := range f.Log() {
+		if w, ok := r.Op.(transport.Write); ok && strings.HasPrefix(string(w.Path), "/var/lib/fabgo/state/") {
+			writes++
+			most = max(most, w.Content.Size)
+		}
+	}
+	if writes > n+10 || most > ledgerLength*200 {
+		t.Errorf("%d writes of up to %d bytes for %d changes", writes, most, n)
+	}
+	look := func(want, done int) {
+		t.Helper()
+		_, got, err := NewLedger(f, LedgerOptions{Bundle: "//web1.star"}).Open(t.Context())
+		if err != nil || len(got) != want {
+			t.Fatalf("%d changes are known, want %d: %v", len(got), want, err)
+		}
+		for i, c := range got {
+			if c.Resource != fmt.Sprintf("file:/etc/%d", i) || c.Step != i+1 {
+				t.Fatalf("the change %d is %+v", i, c)
+			}
+			if c.Done {
+				done--
+			}
+		}
+		if done != 0 {
+			t.Errorf("%d too few are known to be done", done)
+		}
+	}
+	look(n, n-1) // of the last nobody knows yet
+	s.Leave(t.Context())
+	look(n, n)
+
+	// The next run goes on where this one was left, then settles all of it.
+	s = inherit(t, f, "r2", journal.Running)
+	for i := range n + ledgerLength {
+		must[Change](t)(s.Converge(Step{Builtin: "file.put"}, files{want: []Object{regular(fmt.Sprintf("/etc/%d", i), "1")}}))
+		s.unsettled.tell("file.put", fmt.Sprintf("file:/etc/%d", i))
+	}
+	look(n+ledgerLength, n+ledgerLength-1)
+	f.ClearLog()
+	if err := s.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := asked(f, "/var/lib/fabgo/state"); got != "remove ~/unsettled/web1.more, remove ~/unsettled/web1.json" {
+		t.Errorf("the end: %s", got)
+	}
+	look(0, 0)
+}
+
+// TestLedgerOfAnotherSeries: files that are left from a ledger that somebody removed, or whose removal was cut off, are not believed for another.
+func TestLedgerOfAnotherSeries(t *testing.T) {
+	f := fake.New(fake.Options{})
+	open := func() (*HostLedger, []journal.Carried) {
+		t.Helper()
+		l := NewLedger(f, LedgerOptions{Bundle: "//web1.star"})
+		_, got, err := l.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, got
+	}
+	add := func(l *HostLedger, run string, n int) {
+		t.Helper()
+		for i := range n {
+			c := journal.Carried{Builtin: "file.put", Resource: fmt.Sprintf("file:/%s/%d", run, i), Run: run, Step: i + 1}
+			if err := l.Add(t.Context(), []journal.Carried{c}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	l, _ := open()
+	add(l, "r1", 2*ledgerLength)
+	if _, err := f.Do(t.Context(), transport.Remove{Path: l.file}); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := open(); len(got) != 0 {
+		t.Errorf("%d changes are known, and the file was removed", len(got))
+	}
+	l, _ = open()
+	add(l, "r2", 1)
+	if _, got := open(); len(got) != 1 || got[0].Run != "r2" {
+		t.Errorf("%+v", got)
+	}
+	l, _ = open()
+	add(l, "r3", 2*ledgerLength)
+	if _, got := open(); len(got) != 1+2*ledgerLength {
+		t.Errorf("%d changes are known", len(got))
+	}
+	l, got := open()
+	if err := l.Save(t.Context(), got[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := open(); len(got) != 1 {
+		t.Errorf("%d changes are known after all but one were settled", len(got))
+	}
+}

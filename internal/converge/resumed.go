@@ -28,6 +28,14 @@ func (l *resumedLedger) Open(ctx context.Context) (transport.Path, []journal.Car
 	return transport.Path(l.then.State), l.then.Carried, nil
 }
 
+// Add adds what is new.
+func (l *resumedLedger) Add(ctx context.Context, changes []journal.Carried) error {
+	if !l.live() {
+		return nil
+	}
+	return l.host.Add(ctx, changes)
+}
+
 // Save saves what is new.
 func (l *resumedLedger) Save(ctx context.Context, unsettled []journal.Carried) error {
 	if !l.live() {

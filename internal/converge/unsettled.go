@@ -39,8 +39,10 @@ func (u *Unsettled) Open(ctx context.Context) (err error) {
 // A step to which a run with the same tasks did not come any more is forgotten, aloud.
 type unsettled struct {
 	Unsettled
-	saved []journal.Carried // as the host has them
-	told  map[string]bool   // by key
+	carried carriedList     // those of Carried
+	saved   carriedList     // as the host has them
+	told    map[string]bool // by key
+	done    []string        // keys of saved that were told since the host last heard of any
 }
 
 // key is what a change is known by from run to run. A file is a file, whichever builtin writes it: a bundle is mended between two runs.
@@ -56,7 +58,7 @@ func keyOf(c journal.Carried) string { return key(c.Builtin, c.Resource) }
 
 // Carry tells the session which changes it inherits and where it keeps its own. It is called before the first step.
 func (s *Session) Carry(u Unsettled) {
-	s.unsettled = unsettled{Unsettled: u, saved: u.Carried, told: map[string]bool{}}
+	s.unsettled = unsettled{Unsettled: u, carried: newCarriedList(u.Carried), saved: newCarriedList(u.Carried), told: map[string]bool{}}
 }
 
 // State is the folder on the host in which fabgo keeps what it has to remember there.
@@ -75,34 +77,45 @@ func origin(run string, step int) string { return fmt.Sprintf("%s#%d", run, step
 // keep writes a change down on the host before it is made. What cannot be kept is not done.
 func (u *unsettled) keep(ctx context.Context, c journal.Carried) error {
 	c.Run, c.Tasks, c.Builtin, c.Resource = u.Run, u.Tasks, journal.Readable(c.Builtin), journal.Readable(c.Resource)
-	k := keyOf(c)
-	delete(u.told, k)
+	delete(u.told, keyOf(c))
 	if u.Ledger == nil {
 		return nil
 	}
-	var next []journal.Carried
-	for _, o := range u.saved {
-		if ko := keyOf(o); ko != k {
-			o.Done = o.Done || u.told[ko]
-			next = append(next, o)
-		}
-	}
-	next = append(next, c)
-	if err := u.Ledger.Save(ctx, next); err != nil {
+	if err := u.add(ctx, append(u.certain(), c)); err != nil {
 		return unkept("the change was not made, because it could not be kept for the case that this run fails", err)
 	}
-	u.saved = next
+	return nil
+}
+
+// certain are the changes of which the host does not know yet that they are done.
+func (u *unsettled) certain() (changes []journal.Carried) {
+	for _, k := range u.done {
+		if c, ok := u.saved.get(k); ok && u.told[k] && !c.Done {
+			c.Done = true
+			changes = append(changes, c)
+		}
+	}
+	return changes
+}
+
+// add tells the host of changes.
+func (u *unsettled) add(ctx context.Context, changes []journal.Carried) error {
+	if err := u.Ledger.Add(ctx, changes); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		u.saved.put(c)
+	}
+	u.done = nil
 	return nil
 }
 
 // inherit makes a step that found nothing to do changed, where a run that did not reach its end changed it.
 func (u *unsettled) inherit(builtin string, c *Change) {
-	k := key(builtin, c.Resource)
-	i := slices.IndexFunc(u.Carried, func(o journal.Carried) bool { return keyOf(o) == k })
-	if i < 0 {
+	from, ok := u.carried.get(key(builtin, c.Resource))
+	if !ok {
 		return
 	}
-	from := u.Carried[i]
 	why := fmt.Sprintf("carried over from run %s: that run did not reach its end", from.Run)
 	if from.Failed {
 		why = fmt.Sprintf("carried over from run %s: the step failed there", from.Run)
@@ -117,8 +130,13 @@ func (u *unsettled) inherit(builtin string, c *Change) {
 
 // tell remembers that the bundle got the change.
 func (u *unsettled) tell(builtin, resource string) {
-	if u.told != nil {
-		u.told[key(builtin, resource)] = true
+	if u.told == nil {
+		return
+	}
+	k := key(builtin, resource)
+	if !u.told[k] {
+		u.told[k] = true
+		u.done = append(u.done, k)
 	}
 }
 
@@ -129,7 +147,7 @@ func (s *Session) Settle(ctx context.Context) error {
 		return nil
 	}
 	var left []journal.Carried
-	for _, c := range u.saved {
+	for _, c := range u.saved.list {
 		switch {
 		case u.told[keyOf(c)]:
 			continue
@@ -143,13 +161,13 @@ func (s *Session) Settle(ctx context.Context) error {
 		}
 		left = append(left, c)
 	}
-	if reflect.DeepEqual(left, u.saved) {
+	if reflect.DeepEqual(left, u.saved.list) {
 		return nil
 	}
 	if err := u.Ledger.Save(ctx, left); err != nil {
 		return unkept("all steps are done, but their changes could not be settled, so the next run carries them over", err)
 	}
-	u.saved = left
+	u.saved = newCarriedList(left)
 	return nil
 }
 
@@ -160,12 +178,8 @@ func (s *Session) Leave(ctx context.Context) {
 	if u.Ledger == nil || s.Planning() {
 		return
 	}
-	next := slices.Clone(u.saved)
-	for i, c := range next {
-		next[i].Done = c.Done || u.told[keyOf(c)]
-	}
-	if !reflect.DeepEqual(next, u.saved) && u.Ledger.Save(ctx, next) == nil {
-		u.saved = next
+	if changes := u.certain(); len(changes) > 0 {
+		_ = u.add(ctx, changes)
 	}
 }
 
@@ -225,6 +239,9 @@ var _ Ledger = ReplayLedger{}
 func (l ReplayLedger) Open(context.Context) (transport.Path, []journal.Carried, error) {
 	return transport.Path(l.Start.State), l.Start.Carried, l.fail()
 }
+
+// Add fails where it failed then.
+func (l ReplayLedger) Add(context.Context, []journal.Carried) error { return l.fail() }
 
 // Save fails where it failed then.
 func (l ReplayLedger) Save(context.Context, []journal.Carried) error { return l.fail() }
