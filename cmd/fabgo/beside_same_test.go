@@ -89,9 +89,10 @@ func compareWays(t *testing.T, bundle string, fresh func(*testing.T) *side) {
 }
 
 // plain forgets what the clock has in a journal, what apt says of its speed and systemd of the time that is left, and the words in which
-// SFTP, commands and system calls say that something is not there.
+// SFTP, commands and system calls say that something is not there. The account of transport/ssh's tests comes and goes on this machine.
 func plain(s string) string {
 	for _, p := range []struct{ pattern, with string }{
+		{`,?\{"key":"fabgo-test","fields":\{[^{}]*\}\}`, ``},
 		{`"mtime":\d+`, `"mtime":0`},
 		{`"closure":"[^"]*"`, `"closure":""`},
 		{`"stdout":"\d{10}\\n"`, `"stdout":"now"`},

@@ -73,7 +73,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// account1 makes an ordinary account that logs in with a shell.
+// account1 makes an ordinary account that logs in with a shell. Its number is none that useradd hands out: other packages are tested meanwhile,
+// some on copies of this machine, and see it come and go.
 func account1(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -81,7 +82,7 @@ func account1(t *testing.T) string {
 	}
 	const name = "fabgo-test"
 	if _, err := user.Lookup(name); err != nil {
-		command(t, "useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", name)
+		command(t, "useradd", "--uid", "61711", "--create-home", "--shell", "/bin/bash", "--password", "*", name)
 		t.Cleanup(func() {
 			for range 3 { // processes of the account may need a moment to go
 				if exec.Command("userdel", "--remove", "--force", name).Run() == nil {
