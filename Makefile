@@ -25,7 +25,7 @@ HELPERS := linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 freebsd/amd
 # What may be brought to a host, in bytes when compressed.
 HELPER_LIMIT := 6000000
 
-GO_TEST := CGO_ENABLED=1 go test -race -timeout 25m
+GO_TEST := CGO_ENABLED=1 go test -race -timeout 40m
 MACHINES := testdata/machines/machines
 DEMO := bundles/demo/web1.star
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fabgo/internal/journal"
+	"fabgo/transport"
 )
 
 // TestPackageLock: another package manager is at work (fault F71).
@@ -15,16 +16,18 @@ func TestPackageLock(t *testing.T) {
 	s, a := newAptStage(t)
 	packages(a)
 	s.run(a.repo()).ok()
-	hold := func(seconds string) {
-		s.run(`run(["perl", "-e", """
+	s.run(`run(["perl", "-e", """
 use Fcntl; my $p = fork; if ($p) { sleep 1 until -e "/run/held"; exit 0 }
 $0 = "unattended"; close STDIN; close STDOUT; close STDERR; setpgrp;
 open(my $f, ">>", "/var/lib/dpkg/lock-frontend"); my $l = pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0);
-fcntl($f, F_SETLK, $l); open(my $h, ">", "/run/held"); sleep ` + seconds + `;
+fcntl($f, F_SETLK, $l); open(my $h, ">", "/run/held"); sleep 1 until -e "/run/release";
 """])`).ok()
-	}
-	hold("4")
 	s.run(`pkg.install("lib-a", lock_timeout = 4)`).fails(journal.Broken, "the packages are locked by unattended (process ")
+	s.sleeping = func() { // somebody waits: the lock may go
+		if _, err := s.host.Do(t.Context(), transport.Write{Path: "/run/release", Content: transport.String("")}); err != nil {
+			t.Error(err)
+		}
+	}
 	p := s.run(`pkg.install("lib-a", lock_timeout = "10h")`).ok()
 	p.says("pkg.install: the packages are locked by unattended (process ", "waiting for it to end")
 	if n := strings.Count(p.notes(), "waiting"); n != 1 {

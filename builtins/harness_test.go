@@ -26,6 +26,8 @@ type stage struct {
 	vars map[string]starlark.Value
 	wait bool // pauses are made, not skipped
 
+	sleeping func() // called before a step sleeps
+
 	deliver func(name string, c transport.Content) error
 	refuse  func(journal.Record) error // the journal's answer to a record
 
@@ -108,6 +110,9 @@ func (s *stage) play(mode journal.Mode, source string, words ...string) *perform
 		Interp: in, Bundle: b, Tasks: tasks, Vars: s.vars, Mode: mode, Recorder: rec,
 		Info: converge.Info{Name: "web1", Address: "local", User: "root", Acting: "root"},
 		Sleep: func(_ context.Context, d time.Duration) error {
+			if s.sleeping != nil {
+				s.sleeping()
+			}
 			if s.wait {
 				time.Sleep(d)
 			}
