@@ -116,7 +116,7 @@ func BindOp(op Op, get func(Content) Content) Op {
 		o.Stdin = bind(o.Stdin, get)
 		return o
 	case Write:
-		o.Content = get(o.Content)
+		o.Content = bound(o.Content, get)
 		return o
 	}
 	return op
@@ -125,7 +125,7 @@ func BindOp(op Op, get func(Content) Content) Op {
 // BindResult does the same for a result.
 func BindResult(r Result, get func(Content) Content) Result {
 	if d, ok := r.(Data); ok {
-		d.Content = get(d.Content)
+		d.Content = bound(d.Content, get)
 		return d
 	}
 	return r
@@ -135,6 +135,13 @@ func bind(c *Content, get func(Content) Content) *Content {
 	if c == nil {
 		return nil
 	}
-	b := get(*c)
+	b := bound(*c, get)
 	return &b
+}
+
+// bound is a content with its bytes. Whether tokens are among them is said by who made it.
+func bound(c Content, get func(Content) Content) Content {
+	b := get(c)
+	b.Secret = c.Secret
+	return b
 }

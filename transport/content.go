@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"fabgo/internal/token"
 )
 
 // Digest names bytes: "sha256:" and 64 hexadecimal digits.
@@ -23,13 +25,15 @@ func DigestOf(b []byte) Digest {
 type Content struct {
 	Digest Digest `json:"digest"`
 	Size   int64  `json:"size"`
+	// Secret says that tokens of secrets are among the bytes (package token). Digest and Size are of the bytes with the tokens.
+	Secret bool `json:"secret,omitempty"`
 	data   []byte
 	open   func() (io.ReadCloser, error)
 }
 
 // Bytes makes a Content of bytes in memory; the caller must not change them any more.
 func Bytes(b []byte) Content {
-	return Content{Digest: DigestOf(b), Size: int64(len(b)), data: b, open: func() (io.ReadCloser, error) {
+	return Content{Digest: DigestOf(b), Size: int64(len(b)), Secret: token.InBytes(b), data: b, open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(b)), nil
 	}}
 }

@@ -131,6 +131,9 @@ const (
 	AskTree  Question = "tree"  // a folder of the bundle: a JSON list of SourceEntry, sorted by path
 	AskToken Question = "token" // 32 random hexadecimal digits
 	AskTime  Question = "time"  // the time, RFC 3339 in UTC
+	// AskSecret is about the secret Name. The bundle is answered its token; the bytes go no further than to who carries out the ops (package
+	// secrets).
+	AskSecret Question = "secret"
 )
 
 // SourceEntry is one row of the answer to AskTree. Symlinks are not followed.

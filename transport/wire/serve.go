@@ -110,6 +110,7 @@ func (c *Conn) answer(ctx context.Context, name string, args []byte, contents []
 	}
 	if a.Content != nil {
 		bound := bind(*a.Content)
+		bound.Secret = a.Content.Secret
 		a.Content = &bound
 	}
 	res, err := c.opts.Call(ctx, name, a.Args, a.Content)
