@@ -70,7 +70,8 @@ func Interp(o interp.Options) (*interp.Interp, error) {
 	o.PerHost = []string{"host"}
 	o.PerHostAttrs = map[string][]string{"host": factNames()}
 	o.BundleOnly = map[string]string{
-		"var": "a library takes what it needs as parameters: read the variable in the bundle and hand it over",
+		"var":    "a library takes what it needs as parameters: read the variable in the bundle and hand it over",
+		"secret": "a library takes what it needs as parameters: read the secret in the bundle and hand it over",
 	}
 	return interp.New(o)
 }

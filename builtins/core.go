@@ -22,6 +22,7 @@ func coreNatives() starlark.StringDict {
 		native("at_end", atEnd),
 		native("shell", shell),
 		native("var", variable),
+		native("secret", secret),
 	)
 }
 

@@ -42,7 +42,7 @@ func fileBlock(c *call, a struct {
 		}
 	}
 	block := append(append([]string{begin}, content...), end)
-	return c.edited(a.writing, a.Create, a.Absent, func(old []byte) ([]byte, error) {
+	return c.edited(a.writing.holding(a.Content), a.Create, a.Absent, func(old []byte) ([]byte, error) {
 		l := linesOf(old)
 		from, to, err := findBlock(l, begin, end)
 		if err != nil {

@@ -2,14 +2,17 @@ package builtins
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
 
 	"fabgo/internal/converge"
+	"fabgo/internal/token"
 	"fabgo/transport"
 )
 
@@ -38,6 +41,16 @@ type editing struct {
 	edit   func(old []byte) ([]byte, error) // of a missing file, nil
 	call   *call
 	owned  bool // owner was given, so it holds for an existing file too
+}
+
+// holding is what is asked of a file into which texts are put: one with a secret in it has likely an older one there, which the journal is not to
+// have, and is for its owner alone.
+func (w writing) holding(texts ...string) writing {
+	if slices.ContainsFunc(texts, token.In) {
+		w.Sensitive = true
+		w.Mode = cmp.Or(w.Mode, "0600")
+	}
+	return w
 }
 
 // edited makes the resource of an edit; its content is told when the file was read.
@@ -276,6 +289,9 @@ func fileLine(c *call, a struct {
 		return a.Line != nil && !a.Backrefs && t == *a.Line
 	}
 	matches := func(t string) bool { return re.Regexp != nil && re.MatchString(t) }
+	if a.Line != nil {
+		a.writing = a.writing.holding(*a.Line)
+	}
 	return c.edited(a.writing, a.Create, a.Absent, func(old []byte) ([]byte, error) {
 		l := linesOf(old)
 		if a.Absent {

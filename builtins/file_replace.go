@@ -61,7 +61,7 @@ func fileReplace(c *call, a struct {
 		}
 		return append(out, part[last:]...)
 	}
-	return c.edited(a.writing, false, false, func(old []byte) ([]byte, error) {
+	return c.edited(a.writing.holding(a.Replacement), false, false, func(old []byte) ([]byte, error) {
 		from, to := 0, len(old)
 		found := true
 		if after.Regexp != nil {

@@ -159,6 +159,9 @@ func (r *syncTree) Want(ctx context.Context, h transport.Host) ([]converge.Objec
 			f.Target = s.Target
 		default:
 			f.Mode, f.Content = r.mode(s.Executable, have[s.name]), r.content(ctx, h, s)
+			if f.Content.Secret && r.args.Mode == "" {
+				f.Mode = "0600"
+			}
 		}
 		want = append(want, converge.Object{Key: converge.FileKey(r.args.Dest.Join(s.name)), File: f, Hidden: r.args.Sensitive})
 	}
@@ -328,6 +331,13 @@ func probeTree(ctx context.Context, h transport.Host, dir transport.Path, entrie
 	for i, w := range want {
 		p := transport.Path(w.Key.Name)
 		fi, ok := listed[p]
+		if ok && fi.Type == transport.Regular && w.File != nil && w.File.Content != nil && w.File.Content.Secret { // the digest of tokens says nothing
+			var err error
+			if have[i], err = converge.ProbeFile(ctx, h, w); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if !ok && p.Under(dir) {
 			fi.Type = transport.Absent
 		} else if !ok {

@@ -11,6 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"fabgo/internal/token"
 	"fabgo/interp"
 	"fabgo/interp/template"
 	"fabgo/transport"
@@ -80,7 +81,7 @@ type templateKey struct {
 
 // compiled gives a template of the bundle, compiled for variables of these names.
 func (c *call) compiled(name string, vars []string, t templating) (*template.Template, error) {
-	opts := template.Options{LstripBlocks: t.LstripBlocks, NoTrimBlocks: t.TrimBlocks != nil && !*t.TrimBlocks, Load: c.includes(name)}
+	opts := template.Options{LstripBlocks: t.LstripBlocks, NoTrimBlocks: t.TrimBlocks != nil && !*t.TrimBlocks, Load: c.includes(name), Encode: token.Filter}
 	key := templateKey{name, strings.Join(vars, "\x00"), opts.LstripBlocks, opts.NoTrimBlocks}
 	if tmpl := c.templates[key]; tmpl != nil {
 		return tmpl, nil

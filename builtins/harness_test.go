@@ -14,6 +14,7 @@ import (
 	"fabgo/internal/controller"
 	"fabgo/internal/converge"
 	"fabgo/internal/journal"
+	"fabgo/internal/secrets"
 	"fabgo/interp"
 	"fabgo/transport"
 )
@@ -28,6 +29,7 @@ type stage struct {
 
 	sleeping func() // called before a step sleeps
 
+	secret  func(name string) ([]byte, error) // the controller's
 	deliver func(name string, c transport.Content) error
 	refuse  func(journal.Record) error // the journal's answer to a record
 
@@ -101,10 +103,10 @@ func (s *stage) play(mode journal.Mode, source string, words ...string) *perform
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	ctl := &controller.Controller{Root: s.dir, Override: filepath.Join(s.dir, "override"), Now: func() time.Time { return time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC) }}
+	ctl := &controller.Controller{Root: s.dir, Override: filepath.Join(s.dir, "override"), Now: func() time.Time { return time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC) }, Secret: s.secret}
 	sink := &memory{refuse: s.refuse}
 	clock := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
-	rec := journal.NewRecorder("web1", ctl.Over(s.host), func() time.Time { clock = clock.Add(time.Millisecond); return clock }, sink)
+	rec := journal.NewRecorder("web1", secrets.Over(ctl.Over(s.host)), func() time.Time { clock = clock.Add(time.Millisecond); return clock }, sink)
 	s.plays++
 	play := Play{
 		Interp: in, Bundle: b, Tasks: tasks, Vars: s.vars, Mode: mode, Recorder: rec,

@@ -41,6 +41,7 @@ type Runtime struct {
 	apt    aptMemory
 	loaded map[string]*loaded // what units were loaded with, by unit, as far as it was read
 
+	secrets   map[string]string            // tokens by name
 	sources   map[string]transport.Content // files of the bundle, by the controller's name, as they were first asked for
 	texts     map[string][]byte            // those of them that were read
 	templates map[templateKey]*template.Template

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"fabgo/internal/converge"
+	"fabgo/internal/token"
 	"fabgo/transport"
 )
 
@@ -58,7 +59,7 @@ func (a userArgs) check() error {
 			return fmt.Errorf("%q holds a colon or a line break, which /etc/passwd cannot", p)
 		}
 	}
-	if h := a.PasswordHash; h != nil && (!strings.HasPrefix(*h, "$") && *h != "*" && *h != "!" || strings.ContainsAny(*h, ":\n\x00 ")) {
+	if h := a.PasswordHash; h != nil && !token.In(*h) && (!strings.HasPrefix(*h, "$") && *h != "*" && *h != "!" || strings.ContainsAny(*h, ":\n\x00 ")) {
 		return fmt.Errorf("password_hash: it is no crypt(3) hash: make one with `openssl passwd -6`")
 	}
 	_, err := a.expiry()
@@ -186,6 +187,9 @@ func (r *userResource) wantPassword(f, have map[string]transport.Text) {
 			field = "!" + field
 		}
 		f["password"] = transport.Text(transport.DigestOf([]byte(field)))
+		if token.In(field) { // the host's answer has this token where the digest is that of the secret
+			f["password"] = transport.Text("sha256:" + token.SHA256.Whole(field))
+		}
 	}
 	if a.Locked != nil {
 		f["locked"] = "no"

@@ -9,6 +9,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
+
+	"fabgo/internal/token"
 )
 
 // fileOptions is the dialect of bundles and libraries: Starlark with sets and top-level for and if. Without while and
@@ -91,7 +93,11 @@ func fail(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs [
 func guardedJSON() *starlarkstruct.Module {
 	m := &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{}}
 	for name, v := range json.Module.Members {
-		m.Members[name] = checked("json."+name, v.(*starlark.Builtin), func(v starlark.Value) error {
+		f := v.(*starlark.Builtin)
+		if name == "encode" {
+			f = encodeTokens(f)
+		}
+		m.Members[name] = checked("json."+name, f, func(v starlark.Value) error {
 			if s, ok := starlark.AsString(v); ok && name != "encode" {
 				return measureJSON(s)
 			}
@@ -99,4 +105,20 @@ func guardedJSON() *starlarkstruct.Module {
 		})
 	}
 	return m
+}
+
+// encodeTokens is json.encode for texts with tokens of secrets in them: what is escaped around a token is escaped in the secret too.
+func encodeTokens(encode *starlark.Builtin) *starlark.Builtin {
+	return starlark.NewBuiltin(encode.Name(), func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		v, err := encode.CallInternal(thread, args, kwargs)
+		if err != nil {
+			return nil, err
+		}
+		s, _ := starlark.AsString(v)
+		out, err := token.JSON.Within(s)
+		if err != nil {
+			return nil, fmt.Errorf("json.encode: %w", err)
+		}
+		return starlark.String(out), nil
+	})
 }

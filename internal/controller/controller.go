@@ -20,6 +20,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,8 @@ type Controller struct {
 	AbsolutePaths bool             // files may be named by absolute paths
 	Now           func() time.Time
 	Spelled       Spelled // not nil: those who ask are not trusted
+	// Secret gives the bytes of a secret; nil: there are none.
+	Secret func(name string) ([]byte, error)
 }
 
 // Over lets c answer the Ask ops and h all others.
@@ -77,7 +80,25 @@ func (c *Controller) answer(a transport.Ask) (transport.Result, error) {
 		}
 		return transport.Data{Content: transport.Bytes(b)}, nil
 	}
+	if a.What == transport.AskSecret {
+		return c.secret(string(a.Name))
+	}
 	return nil, &transport.Error{Kind: transport.Unsupported, Message: fmt.Sprintf("ask %s: this fabgo does not know the question", a.What)}
+}
+
+func (c *Controller) secret(name string) (transport.Result, error) {
+	if c.Spelled != nil && !slices.Contains(c.Spelled, name) {
+		return nil, &transport.Error{Kind: transport.Refused, Message: fmt.Sprintf("secret %s: the bundle does not name it, and a host that asks for secrets by itself is not answered", name),
+			Hint: "write the name into the bundle as one text, or evaluate it here: --evaluate=controller"}
+	}
+	if c.Secret == nil {
+		return nil, &transport.Error{Kind: transport.Unsupported, Message: fmt.Sprintf("secret %s: there are no secrets here", name)}
+	}
+	b, err := c.Secret(name)
+	if err != nil {
+		return nil, &transport.Error{Kind: transport.NotFound, Message: err.Error(), Err: err}
+	}
+	return transport.Data{Content: transport.Bytes(b)}, nil
 }
 
 func (c *Controller) explain(name string, err error) error {

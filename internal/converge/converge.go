@@ -60,9 +60,12 @@ func (s *Session) converge(st Step, r Resource) (Change, error) {
 	if err != nil {
 		return s.blind(st, r, err)
 	}
-	for _, w := range want {
+	for i, w := range want {
 		if w.Hidden && w.File != nil && w.File.Content != nil {
 			s.Hide(*w.File.Content)
+		}
+		if w.File != nil && w.File.Content != nil && w.File.Content.Secret { // it has only tokens, but what is there is likely an older secret
+			want[i].Hidden = true
 		}
 	}
 	have, err := probeAs(s.ops, s.host, r, want)

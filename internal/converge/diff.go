@@ -108,6 +108,9 @@ func diffFile(ctx context.Context, h transport.Host, want, have Object) ([]journ
 
 func diffContent(ctx context.Context, h transport.Host, want, have Object) (journal.Delta, error) {
 	d := journal.Delta{Object: want.Key.String(), Attr: "content", To: size(want.File.Content.Size)}
+	if want.File.Content.Secret { // what it will be long nobody knows here
+		d.To = "with a secret"
+	}
 	var old []byte
 	if have.File != nil && have.File.Type == transport.Regular && have.File.Content != nil {
 		d.From = size(have.File.Content.Size)

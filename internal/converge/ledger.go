@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"fabgo/internal/journal"
+	"fabgo/internal/token"
 	"fabgo/transport"
 )
 
@@ -232,7 +234,25 @@ func encodeState(v any) ([]byte, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
-	return b.Bytes(), err
+	return unprintable(b.Bytes()), err
+}
+
+// unprintable escapes the characters of JSON texts that nothing assigns. The tokens of secrets are made of them: what is remembered of a step whose
+// name has one in it is the token, and the host is to take it for no token.
+func unprintable(b []byte) []byte {
+	if !token.InBytes(b) {
+		return b
+	}
+	var out bytes.Buffer
+	for _, r := range string(b) {
+		if r >= 0xf0000 {
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.Bytes()
 }
 
 // ReadState reads a file of the state folder; nil when there is none. In a plan, what is not there is not unknown: the commands of a

@@ -161,7 +161,7 @@ func probe(ctx context.Context, h transport.Host, want []Object) ([]Object, erro
 			rows[w.Key.Table] = append(rows[w.Key.Table], i)
 			continue
 		}
-		o, err := probeFile(ctx, h, w)
+		o, err := ProbeFile(ctx, h, w)
 		if err != nil {
 			return nil, err
 		}
@@ -219,11 +219,16 @@ func partial(h transport.Host, k Key) *Cause {
 	return nil
 }
 
-func probeFile(ctx context.Context, h transport.Host, want Object) (Object, error) {
+// ProbeFile looks for one file, as it is wanted.
+func ProbeFile(ctx context.Context, h transport.Host, want Object) (Object, error) {
 	op := transport.Stat{Path: transport.Path(want.Key.Name)}
 	if want.File != nil {
 		op.Follow = want.File.Follow
-		op.Digest = want.File.Content != nil
+		if c := want.File.Content; c != nil && c.Secret {
+			op.Against = c // only the host knows what the tokens stand for
+		} else {
+			op.Digest = c != nil
+		}
 	}
 	fi, err := transport.Do[transport.FileInfo](ctx, h, op)
 	if c := CauseOf(err); c != nil {
@@ -232,7 +237,14 @@ func probeFile(ctx context.Context, h transport.Host, want Object) (Object, erro
 	if err != nil {
 		return Object{}, err
 	}
-	return fileObject(want.Key, fi), nil
+	o := fileObject(want.Key, fi)
+	if op.Against != nil && fi.Type == transport.Regular {
+		o.File.Content = &transport.Content{Size: fi.Size}
+		if fi.Same {
+			o.File.Content = op.Against
+		}
+	}
+	return o, nil
 }
 
 // fileObject is what a Stat tells of a file.

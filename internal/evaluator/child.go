@@ -113,6 +113,9 @@ func evaluate(soft, hard context.Context, in *interp.Interp, j Job, past []journ
 	if err != nil {
 		return journal.Invalid, err
 	}
+	if len(bundle.LiteralCalls("secret")) > 0 { // also in what a run that goes on has behind it
+		j.Beside = false
+	}
 	own := &sink{conn: conn, kept: map[transport.Digest]bool{}}
 	host, end, err := beside(j, own.over(conn))
 	if err != nil {

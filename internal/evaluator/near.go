@@ -13,6 +13,7 @@ import (
 type near struct {
 	machine *local.Host
 	far     transport.Host
+	secret  bool // the bundle knows a secret: what the host says of it is hidden by the parent, which has it
 }
 
 // nearDigest is the size up to which a digest is quick: 1 MiB.
@@ -27,11 +28,17 @@ func beside(j Job, far transport.Host) (transport.Host, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &near{m, far}, m.Close, nil
+	return &near{machine: m, far: far}, m.Close, nil
 }
 
 // Do implements transport.Host.
 func (n *near) Do(ctx context.Context, op transport.Op) (transport.Result, error) {
+	if a, ok := op.(transport.Ask); ok && a.What == transport.AskSecret {
+		n.secret = true
+	}
+	if n.secret {
+		return n.far.Do(ctx, op)
+	}
 	switch o := op.(type) {
 	case transport.Lookup:
 		return n.machine.Do(ctx, o)

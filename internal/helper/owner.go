@@ -12,6 +12,7 @@ import (
 
 	"fabgo/internal/evaluator"
 	"fabgo/internal/journal"
+	"fabgo/internal/secrets"
 	"fabgo/transport"
 	"fabgo/transport/local"
 	"fabgo/transport/wire"
@@ -197,7 +198,7 @@ func (o *owner) try(j Job) (Done, error) {
 		a.cache = o.state.files()
 	}
 	o.child.Prepare(func(e *evaluator.Options) {
-		e.Host, e.Sinks = a, sinks
+		e.Host, e.Sinks = secrets.Over(a), sinks
 		e.Heard = func() { o.hub.notice(WasTold) }
 		e.Now = func() time.Time { return time.Now().Add(skew) }
 		e.Deliver = func(name string, c transport.Content) error {

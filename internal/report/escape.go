@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"fabgo/internal/token"
 )
 
 // Escape makes a text from anywhere safe for a terminal, in one line: control characters (C0, DEL, C1), those that reorder or hide text
@@ -19,6 +21,7 @@ func escape(s string, tabs bool) string {
 	if plain(s) {
 		return s
 	}
+	s = token.Show(s)
 	var b strings.Builder
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
