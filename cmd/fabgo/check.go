@@ -13,7 +13,7 @@ func (e *env) checkCommand() *cobra.Command {
 		Use:   "check BUNDLE...",
 		Short: "Find mistakes in bundles without a host",
 		Long: `Check parses bundles and all they load, resolves every name, compares calls with the signatures of
-the builtins, and finds variables that are not set. It runs nothing and needs no host.`,
+the builtins, and finds variables and secrets that are not there. It runs nothing and needs no host.`,
 		Args: takes(1, -1, "a bundle, such as web1.star"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			bad := 0
@@ -45,6 +45,9 @@ func (e *env) checkOne(path string, hosts, set []string) error {
 		return err
 	}
 	if _, err := o.variables(hosts, set); err != nil {
+		return err
+	}
+	if err := o.lookUp(e.vault(o.bundle.Root(), nil).Has); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.Stdout, "%s: ok\n", path)

@@ -19,6 +19,7 @@ import (
 	"fabgo/internal/helper"
 	"fabgo/internal/inventory"
 	"fabgo/internal/journal"
+	"fabgo/internal/secrets"
 	"fabgo/transport"
 	"fabgo/transport/ssh"
 )
@@ -84,7 +85,7 @@ const (
 
 // files are the answers to what the bundle will ask, as far as that can be told. Those that cannot be read are left to be asked for.
 func (r *rollout) files(vars inventory.Vars) map[string]helper.File {
-	ctl := r.env.controller(r.opened)
+	ctl := r.answers()
 	ctl.Spelled = r.spelled(vars)
 	out := map[string]helper.File{}
 	total := int64(0)
@@ -167,8 +168,8 @@ func (r *rollout) evaluateHere(soft, hard context.Context, conn *connection, j h
 		defer lock.Release()
 		host = lock.Guard(host)
 	}
-	ctl := r.env.controller(r.opened)
-	p, err := evaluator.Start(evaluator.Options{Command: command, Host: ctl.Over(host), Sinks: sinks, Deliver: ctl.Deliver, Now: r.env.Now,
+	ctl := r.answers()
+	p, err := evaluator.Start(evaluator.Options{Command: command, Host: secrets.Over(ctl.Over(host)), Sinks: sinks, Deliver: ctl.Deliver, Now: r.env.Now,
 		Heard:     func() { r.announce(conn.info.Name, helper.WasTold) },
 		Rebooting: func(time.Duration) error { return nil }, // the connection is made anew by whoever asks next
 	})
@@ -207,7 +208,7 @@ func (s stream) Wait() error {
 
 // beside are the options of a session beside its host.
 func (r *rollout) beside(conn *connection, vars inventory.Vars, sinks []journal.Sink) beside.Options {
-	ctl := r.env.controller(r.opened)
+	ctl := r.answers()
 	ctl.Spelled = r.spelled(vars)
 	b := r.env.binaries()
 	at := ""

@@ -17,23 +17,25 @@ import (
 	"fabgo/internal/inventory"
 	"fabgo/internal/journal"
 	"fabgo/internal/report"
+	"fabgo/internal/vault"
 	"fabgo/transport"
 	"fabgo/transport/ssh"
 )
 
 // rollout is one bundle on its hosts.
 type rollout struct {
-	env    *env
-	flags  runFlags
-	opened *opened
-	mode   journal.Mode
-	run    *journal.Run
-	shared *ssh.Shared
-	prompt *prompter
-	sum    *report.Summary
-	show   *outlet
-	screen *screen
-	stop   *interrupts
+	env     *env
+	flags   runFlags
+	opened  *opened
+	mode    journal.Mode
+	run     *journal.Run
+	shared  *ssh.Shared
+	prompt  *prompter
+	secrets *vault.Vault
+	sum     *report.Summary
+	show    *outlet
+	screen  *screen
+	stop    *interrupts
 }
 
 func (e *env) rollOut(ctx context.Context, mode journal.Mode, f runFlags, args []string) error {
@@ -66,6 +68,10 @@ func (e *env) rollOut(ctx context.Context, mode journal.Mode, f runFlags, args [
 		go e.binaries().Prepare()
 	}
 	r := &rollout{env: e, flags: f, opened: o, mode: mode, shared: &ssh.Shared{}, sum: &report.Summary{}, prompt: e.prompter()}
+	r.secrets = e.vault(o.bundle.Root(), r.prompt)
+	if err := o.lookUp(func(name string) error { _, err := r.secrets.Get(name); return err }); err != nil {
+		return err
+	}
 	if err := r.record(); err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ import (
 // All stacks of hosts stand here, outermost first (the overlay of a plan is laid by converge.New). What stands behind || is in another
 // process, across a pipe or a connection:
 //
-//	plan, run       session > overlay > recorder || controller > host
-//	beside the host session > overlay > recorder || asks > local     || controller
+//	plan, run       session > overlay > recorder || secrets > controller > host
+//	beside the host session > overlay > recorder || secrets > asks > local     || controller
 //	replay          session > recorder > journal
 
 // controller answers for the machine where fabgo was typed.
