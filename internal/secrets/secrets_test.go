@@ -197,7 +197,9 @@ func TestAnswersAreHidden(t *testing.T) {
 			}
 		}
 	}
-	w.answer = func(transport.Op) (transport.Result, error) { return transport.Output{Stdout: "the code is 1234 " + value}, nil }
+	w.answer = func(transport.Op) (transport.Result, error) {
+		return transport.Output{Stdout: "the code is 1234 " + value}, nil
+	}
 	out, err := transport.Do[transport.Output](t.Context(), h, transport.Exec{})
 	if err != nil || string(out.Stdout) != "the code is 1234 "+token.Of("db") { // a short one is met by chance
 		t.Errorf("%s, %v", token.Show(string(out.Stdout)), err)
