@@ -58,7 +58,7 @@ func Natives() starlark.StringDict {
 	all := starlark.StringDict{}
 	for _, family := range []starlark.StringDict{
 		coreNatives(), fileNatives(), userNatives(), groupNatives(), serviceNatives(), systemdNatives(), pkgNatives(), aptNatives(), hostNatives(),
-		cronNatives(),
+		cronNatives(), sshNatives(),
 	} {
 		maps.Copy(all, family)
 	}

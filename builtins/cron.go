@@ -168,8 +168,8 @@ func cronJob(c *call, a cronArgs) (starlark.Value, error) {
 	all = append(all, off+when+" "+string(a.User)+" "+text)
 	content := transport.String(strings.Join(all, "\n") + "\n")
 	file := cronFolder.Join(*a.File)
-	return c.converge(&aptFiles{a.String(), []converge.Object{{Key: converge.FileKey(file),
-		File: &converge.File{Type: transport.Regular, Content: &content, Mode: "0644", Owner: "root", Group: "root"}}}})
+	return c.converge(wholeFiles(a.String(), converge.Object{Key: converge.FileKey(file),
+		File: &converge.File{Type: transport.Regular, Content: &content, Mode: "0644", Owner: "root", Group: "root"}}))
 }
 
 func cronAbsent(c *call, a struct {
@@ -180,7 +180,7 @@ func cronAbsent(c *call, a struct {
 		return nil, fmt.Errorf("cron.absent: %w", err)
 	}
 	if a.File != nil {
-		return c.converge(&aptFiles{a.String(), []converge.Object{noFile(cronFolder.Join(*a.File))}})
+		return c.converge(wholeFiles(a.String(), noFile(cronFolder.Join(*a.File))))
 	}
 	return c.converge(a.crontab(nil))
 }

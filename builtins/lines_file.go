@@ -25,6 +25,11 @@ func (r *linesFile) Apply(ctx context.Context, h transport.Host, delta []converg
 	return applyFiles(ctx, h, delta)
 }
 
+// wholeFiles are files of the system whose state is known beforehand.
+func wholeFiles(name string, files ...converge.Object) *linesFile {
+	return &linesFile{name, func(context.Context, transport.Host) ([]converge.Object, error) { return files, nil }}
+}
+
 // placedLines is a linesFile of which it is known beforehand where it may be: a plan that cannot tell its content still knows that no other file
 // is touched.
 type placedLines struct {
@@ -35,22 +40,24 @@ type placedLines struct {
 func (r *placedLines) Reach() []converge.Object {
 	var out []converge.Object
 	for _, p := range r.paths {
-		out = append(out, converge.Object{Key: converge.FileKey(p), File: &converge.File{Type: transport.Regular, Follow: true}})
+		out = append(out, converge.Object{Key: converge.FileKey(p), File: &converge.File{Type: transport.Regular}})
 	}
 	return out
 }
 
-// changedLines is a file as edit leaves it. One that is not there is edited as an empty one, and is made only where something comes of it, with the
-// attributes of f; a symlink is followed, as some of these files are kept elsewhere.
+// changedLines is a file as edit leaves it, with the attributes of f. One that is not there is edited as an empty one, and is made only where something
+// comes of it. f.Follow is for files that nobody but root can put a symlink in the place of.
 func changedLines(ctx context.Context, h transport.Host, p transport.Path, f converge.File, edit func(l *lines) error) (converge.Object, error) {
 	o := converge.Object{Key: converge.FileKey(p)}
-	fi, err := transport.Do[transport.FileInfo](ctx, h, transport.Stat{Path: p, Follow: true})
+	fi, err := transport.Do[transport.FileInfo](ctx, h, transport.Stat{Path: p, Follow: f.Follow})
 	if err != nil {
 		return o, err
 	}
 	l := &lines{}
 	switch fi.Type {
 	case transport.Absent:
+	case transport.Symlink:
+		return o, &transport.Error{Kind: transport.Refused, Path: p, Message: fmt.Sprintf("edit %s: it is a symlink to %s, which its owner may turn anywhere", p, fi.Target), Hint: "take it away before: file.absent"}
 	case transport.Regular:
 		old, err := readPieces(ctx, h, p, editLimit)
 		if err != nil {
@@ -68,7 +75,7 @@ func changedLines(ctx context.Context, h transport.Host, p transport.Path, f con
 		return o, nil
 	}
 	content := transport.Bytes(l.bytes())
-	f.Type, f.Content, f.Follow = transport.Regular, &content, true
+	f.Type, f.Content = transport.Regular, &content
 	o.File = &f
 	return o, nil
 }
