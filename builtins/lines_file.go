@@ -3,6 +3,8 @@ package builtins
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"fabgo/internal/converge"
 	"fabgo/transport"
@@ -100,3 +102,5 @@ func oneLine(what, s string) error {
 	}
 	return nil
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
