@@ -92,6 +92,11 @@ func moduleFile(folder transport.Path, name, text string) converge.Object {
 	return converge.Object{Key: converge.FileKey(folder.Join(name + ".conf")), File: &converge.File{Type: transport.Regular, Content: &content, Mode: "0644"}}
 }
 
+// anyFolder is a folder that has to be there, as it may be: minimal systems lack those that packages bring.
+func anyFolder(p transport.Path) converge.Object {
+	return converge.Object{Key: converge.FileKey(p), File: &converge.File{Type: transport.Dir, Follow: true}}
+}
+
 func kernelModule(c *call, a moduleArgs) (starlark.Value, error) {
 	if err := a.check(); err != nil {
 		return nil, fmt.Errorf("kernel.module: %w", err)
@@ -99,12 +104,12 @@ func kernelModule(c *call, a moduleArgs) (starlark.Value, error) {
 	r := &module{name: a.Name, words: a.words(`"`)}
 	switch {
 	case len(a.Options) > 0:
-		r.files = append(r.files, moduleFile(modprobeD, a.Name, "options "+a.Name+" "+strings.Join(a.words(`"`), " ")+"\n"))
+		r.files = append(r.files, anyFolder(modprobeD), moduleFile(modprobeD, a.Name, "options "+a.Name+" "+strings.Join(a.words(`"`), " ")+"\n"))
 	case a.Options != nil:
 		r.files = append(r.files, noFile(modprobeD.Join(a.Name+".conf")))
 	}
 	if a.Persist {
-		r.files = append(r.files, moduleFile(modulesLoad, a.Name, a.Name+"\n"))
+		r.files = append(r.files, anyFolder(modulesLoad), moduleFile(modulesLoad, a.Name, a.Name+"\n"))
 	}
 	if a.Loaded {
 		r.live = &converge.Object{Key: converge.Key{Table: moduleTable, Name: a.Name}, Fields: map[string]transport.Text{}, As: "loaded"}
@@ -205,7 +210,9 @@ func builtIn(ctx context.Context, h transport.Host, name string) (bool, error) {
 
 // Apply writes the options first, as modprobe reads them there. What cannot be loaded now is not to be loaded at the next start either.
 func (r *module) Apply(ctx context.Context, h transport.Host, delta []converge.Pair) error {
-	ours := func(p converge.Pair) bool { return transport.Path(p.Want.Key.Name).Dir() == modprobeD }
+	ours := func(p converge.Pair) bool {
+		return p.Want.Key == converge.FileKey(modprobeD) || transport.Path(p.Want.Key.Name).Dir() == modprobeD
+	}
 	if err := applyFiles(ctx, h, slices.DeleteFunc(slices.Clone(delta), func(p converge.Pair) bool { return !ours(p) })); err != nil {
 		return err
 	}
@@ -242,7 +249,7 @@ func kernelBlacklist(c *call, a struct {
 	if a.Hard {
 		text += "install " + a.Name + " /bin/false\n"
 	}
-	return c.converge(wholeFiles("module:"+a.Name, moduleFile(modprobeD, "blacklist-"+a.Name, text)))
+	return c.converge(wholeFiles("module:"+a.Name, anyFolder(modprobeD), moduleFile(modprobeD, "blacklist-"+a.Name, text)))
 }
 
 func kernelBlacklistAbsent(c *call, a moduleNameArgs) (starlark.Value, error) {

@@ -29,9 +29,7 @@ func modular(f *fake.Fake) {
 func TestKernelLaws(t *testing.T) {
 	s, f := newFake(t)
 	modular(f)
-	for _, d := range []transport.Path{modulesLoad, modprobeD, "/lib/modules/6.1.0-fake"} {
-		f.MakeDir(d, "0755")
-	}
+	f.MakeDir("/lib/modules/6.1.0-fake", "0755")
 	for _, c := range []struct {
 		name, source string
 		file         transport.Path

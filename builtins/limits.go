@@ -127,7 +127,7 @@ func limitsSet(c *call, a limitsArgs) (starlark.Value, error) {
 			return bad(fmt.Errorf("soft: %s is more than hard, %s", want[0].value, want[1].value))
 		}
 	}
-	return c.converge(a.edited(func(l *lines) { putLimits(l, want) }))
+	return c.converge(a.edited(true, func(l *lines) { putLimits(l, want) }))
 }
 
 // putLimits makes each of the lines stand once. A line for both limits and lines for one of them exclude each other.
@@ -156,13 +156,16 @@ func putLimits(l *lines, want []limitLine) {
 	}
 }
 
-// edited is the file after an edit.
-func (a limitPlace) edited(edit func(l *lines)) *placedLines {
+// edited is the file after an edit, with its folder where that is needed.
+func (a limitPlace) edited(folder bool, edit func(l *lines)) *placedLines {
 	want := func(ctx context.Context, h transport.Host) ([]converge.Object, error) {
 		o, err := changedLines(ctx, h, a.path(), converge.File{Mode: "0644", Follow: true}, func(l *lines) error {
 			edit(l)
 			return nil
 		})
+		if folder {
+			return []converge.Object{anyFolder(limitsFolder), o}, err
+		}
 		return []converge.Object{o}, err
 	}
 	return &placedLines{linesFile{a.name(), want}, []transport.Path{a.path()}}
@@ -175,7 +178,7 @@ func limitsAbsent(c *call, a struct {
 	if err := a.check(); err != nil {
 		return nil, fmt.Errorf("limits.absent: %w", err)
 	}
-	return c.converge(a.edited(func(l *lines) {
+	return c.converge(a.edited(false, func(l *lines) {
 		for i := len(l.text) - 1; i >= 0; i-- {
 			if have, ok := parseLimitLine(l.text[i]); ok && have.domain == a.Domain && have.item == a.Item {
 				l.remove(i, i+1)

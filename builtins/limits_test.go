@@ -8,7 +8,7 @@ import (
 
 func TestLimitsLaws(t *testing.T) {
 	s, f := newFake(t)
-	f.MakeDir(limitsFolder, "0755")
+	f.MakeDir("/etc/security", "0755")
 	const ours = "/etc/security/limits.d/fabgo.conf"
 	for _, c := range []struct{ name, source, want string }{
 		{"both", `limits.set("app", "nofile", 65536)`, "app\t-\tnofile\t65536\n"},

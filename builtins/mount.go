@@ -244,8 +244,7 @@ func (r *mount) mount(ctx context.Context, h transport.Host, live *converge.Pair
 	case !a.Mounted, live == nil && !r.changed:
 		return nil
 	case live == nil, !live.Have.Absent && !r.another(live):
-		return change(ctx, h, fmt.Sprintf("some options can be set only while it is not mounted: mount.absent(%q, keep_fstab = True) before this", string(a.Path)), nil,
-			"mount", "-o", "remount,"+a.options(), string(a.Path))
+		return r.remount(ctx, h, live)
 	case !live.Have.Absent:
 		if err := unmount(ctx, h, a.Path); err != nil {
 			return err
@@ -253,6 +252,20 @@ func (r *mount) mount(ctx context.Context, h transport.Host, live *converge.Pair
 	}
 	return change(ctx, h, "what the kernel says more about it stands in dmesg; in a container only some file systems can be mounted", nil,
 		"mount", "-t", a.FSType, "-o", a.options(), a.Src, string(a.Path))
+}
+
+// remount names the source too, or mount(8) would add the options of before; some versions leave flags that are not taken back by name.
+func (r *mount) remount(ctx context.Context, h transport.Host, live *converge.Pair) error {
+	options := "remount,"
+	if live != nil {
+		for _, f := range split(live.Have.Fields["flags"]) {
+			if back := mountOpposite(f); back != "" && !containsString(split(live.Want.Fields["flags"]), f) {
+				options += back + ","
+			}
+		}
+	}
+	return change(ctx, h, fmt.Sprintf("some options can be set only while it is not mounted: mount.absent(%q, keep_fstab = True) before this", string(r.args.Path)), nil,
+		"mount", "-o", options+r.args.options(), r.args.Src, string(r.args.Path))
 }
 
 // another reports whether something else is mounted there.

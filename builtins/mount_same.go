@@ -37,6 +37,21 @@ func mountFlags(options []string) transport.Text {
 	return transport.Text(strings.Join(sortedKeys(set), ","))
 }
 
+// mountOpposite is the option that takes a flag back; dirsync has none.
+func mountOpposite(flag string) string {
+	switch flag {
+	case "ro":
+		return "rw"
+	case "sync":
+		return "async"
+	case "dirsync":
+		return ""
+	case "noatime":
+		return "relatime"
+	}
+	return strings.TrimPrefix(flag, "no")
+}
+
 // sameFSType reports whether the kernel may show a type in the place of the one that was named.
 func sameFSType(named, shown string) bool {
 	switch {

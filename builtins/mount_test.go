@@ -24,7 +24,7 @@ func mountable(f *fake.Fake) *kernelMounts {
 	f.OnExec("mount", func(_ context.Context, _ *fake.Fake, op transport.Exec) (transport.Output, error) {
 		argv := op.Argv
 		if options, ok := strings.CutPrefix(string(argv[2]), "remount,"); ok {
-			i := slices.IndexFunc(k.rows, func(r string) bool { return strings.HasPrefix(r, string(argv[3])+" ") })
+			i := slices.IndexFunc(k.rows, func(r string) bool { return strings.HasPrefix(r, string(argv[4])+" ") })
 			w := strings.Fields(k.rows[i])
 			k.rows[i] = strings.Join([]string{w[0], w[1], w[2], options}, " ")
 			k.show()
@@ -96,7 +96,7 @@ func TestMountLaws(t *testing.T) {
 		{"tmpfs", `mount.present("/mnt/a b/c", src = "tmpfs", fstype = "tmpfs", mounted = False)`, "tmpfs\t/mnt/a\\040b/c\ttmpfs\tdefaults\t0\t0\n", ""},
 		{"not there", `mount.absent("/mnt/a b/c")`, "", ""},
 		{"mounted", `mount.present("/mnt/t", src = "tmpfs", fstype = "tmpfs", options = "size=1M,noexec")`, "tmpfs\t/mnt/t\ttmpfs\tsize=1M,noexec\t0\t0\n", "/mnt/t tmpfs tmpfs size=1M,noexec"},
-		{"other flags", `mount.present("/mnt/t", src = "tmpfs", fstype = "tmpfs", options = ["size=1M", "nosuid"])`, "tmpfs\t/mnt/t\ttmpfs\tsize=1M,nosuid\t0\t0\n", "/mnt/t tmpfs tmpfs size=1M,nosuid"},
+		{"other flags", `mount.present("/mnt/t", src = "tmpfs", fstype = "tmpfs", options = ["size=1M", "nosuid"])`, "tmpfs\t/mnt/t\ttmpfs\tsize=1M,nosuid\t0\t0\n", "/mnt/t tmpfs tmpfs exec,size=1M,nosuid"},
 		{"options that the kernel does not show", `mount.present("/mnt/t", src = "tmpfs", fstype = "tmpfs", options = ["size=2M", "nosuid"])`, "tmpfs\t/mnt/t\ttmpfs\tsize=2M,nosuid\t0\t0\n", "/mnt/t tmpfs tmpfs size=2M,nosuid"},
 		{"something else", `mount.present("/mnt/t", src = "UUID=1234-ABCD", fstype = "ext4", passno = 2, dump = 1)`, "UUID=1234-ABCD\t/mnt/t\text4\tdefaults\t1\t2\n", "/mnt/t /dev/sdb1 ext4 defaults"},
 		{"unmounted for now", `mount.absent("/mnt/t", keep_fstab = True)`, "UUID=1234-ABCD\t/mnt/t\text4\tdefaults\t1\t2\n", ""},
@@ -177,6 +177,11 @@ func TestMountFlags(t *testing.T) {
 	} {
 		if got := mountFlags(strings.Split(options, ",")); string(got) != want {
 			t.Errorf("%s: got %q, want %q", options, got, want)
+		}
+	}
+	for flag, want := range map[string]string{"ro": "rw", "noexec": "exec", "noatime": "relatime", "sync": "async", "dirsync": ""} {
+		if got := mountOpposite(flag); got != want {
+			t.Errorf("%s: got %q, want %q", flag, got, want)
 		}
 	}
 	for label, want := range map[string]string{"data": "data", "a b": `a\x20b`, "x/y": `x\x2fy`} {

@@ -131,6 +131,9 @@ func (r *sysctl) Want(ctx context.Context, h transport.Host) ([]converge.Object,
 		return nil, err
 	}
 	file, err := changedLines(ctx, h, r.args.path(), converge.File{Mode: "0644", Follow: true}, r.edit)
+	if r.args.path().Dir() == sysctlFolder {
+		want = append(want, anyFolder(sysctlFolder))
+	}
 	return append(want, file), err
 }
 
@@ -239,7 +242,7 @@ func (r *sysctl) overruled(ctx context.Context, h transport.Host) error {
 
 func (r *sysctl) Apply(ctx context.Context, h transport.Host, delta []converge.Pair) error {
 	for _, p := range delta {
-		if p.Want.File != nil {
+		if p.Want.Key.Table != transport.Sysctls {
 			continue
 		}
 		err := change(ctx, h, "only root sets it; a container shares the kernel with others and may not be allowed to: persist = False and live = False choose one side", nil,
