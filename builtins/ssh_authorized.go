@@ -94,11 +94,11 @@ func sshAuthorizedKey(c *call, a authorizedArgs) (starlark.Value, error) {
 }
 
 func (a authorizedArgs) want(ctx context.Context, h transport.Host, keys []publicKey) ([]converge.Object, error) {
-	p, account, err := a.place(ctx, h)
+	p, err := a.place(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	f := converge.File{Owner: transport.Text(a.User), Group: account["gid"], Mode: "0600"}
+	f := converge.File{Owner: transport.Text(a.User), Mode: "0600"} // their modes leave nothing to a group
 	o, err := changedLines(ctx, h, p, f, func(l *lines) error {
 		for _, k := range keys {
 			a.put(l, k)
@@ -115,7 +115,7 @@ func (a authorizedArgs) want(ctx context.Context, h transport.Host, keys []publi
 	if err != nil || !manage {
 		return []converge.Object{o}, err
 	}
-	dir := converge.Object{Key: converge.FileKey(p.Dir()), File: &converge.File{Type: transport.Dir, Owner: f.Owner, Group: f.Group, Mode: "0700"}}
+	dir := converge.Object{Key: converge.FileKey(p.Dir()), File: &converge.File{Type: transport.Dir, Owner: f.Owner, Mode: "0700"}}
 	return []converge.Object{dir, o}, nil
 }
 
@@ -166,17 +166,16 @@ func keepKeys(l *lines, keys []publicKey) {
 	}
 }
 
-// place is the file of the user's keys, and the user's account.
-func (a authorizedPlace) place(ctx context.Context, h transport.Host) (transport.Path, map[string]transport.Text, error) {
+// place is the file of the user's keys.
+func (a authorizedPlace) place(ctx context.Context, h transport.Host) (transport.Path, error) {
 	account, ok, err := row(ctx, h, transport.Users, a.User)
 	if err == nil && !ok {
 		err = &transport.Error{Kind: transport.NotFound, Message: fmt.Sprintf("find the keys of %s: there is no such user", a.User), Hint: "user.present makes one"}
 	}
 	if err != nil || a.Path != "" {
-		return a.Path, account, err
+		return a.Path, err
 	}
-	p, err := inHome(a.User, account, "authorized_keys")
-	return p, account, err
+	return inHome(a.User, account, "authorized_keys")
 }
 
 // inHome is a file in the folder .ssh of an account.
@@ -201,7 +200,7 @@ func sshAuthorizedKeyAbsent(c *call, a struct {
 		if err != nil || !exists && a.Path == "" {
 			return nil, err // who is not there has no keys
 		}
-		p, _, err := a.place(ctx, h)
+		p, err := a.place(ctx, h)
 		if err != nil {
 			return nil, err
 		}

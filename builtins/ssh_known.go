@@ -224,8 +224,8 @@ func (a knownPlace) objects(ctx context.Context, h transport.Host, make bool, ed
 			return nil, err
 		}
 		if make {
-			f.Owner, f.Group, f.Mode = transport.Text(*a.User), account["gid"], "0600"
-			out = append(out, converge.Object{Key: converge.FileKey(p.Dir()), File: &converge.File{Type: transport.Dir, Owner: f.Owner, Group: f.Group, Mode: "0700"}})
+			f.Owner, f.Mode = transport.Text(*a.User), "0600"
+			out = append(out, converge.Object{Key: converge.FileKey(p.Dir()), File: &converge.File{Type: transport.Dir, Owner: f.Owner, Mode: "0700"}})
 		}
 	}
 	o, err := changedLines(ctx, h, p, f, edit)

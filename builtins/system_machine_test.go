@@ -67,6 +67,8 @@ ssh.authorized_key("app", key = [file.read("/root/key.pub"), file.read("/root/ot
 		s.law(`ssh.authorized_key("app", key = file.read("/root/key.pub"), options = ["restrict", "command=\"echo forced $SSH_ORIGINAL_COMMAND\""], exclusive = True)`, nil)
 		s.looks(login, "forced id -un; echo $SSH_ORIGINAL_COMMAND\n")
 		s.looks("wc -l </home/app/.ssh/authorized_keys; stat -c '%U %a' /home/app/.ssh /home/app/.ssh/authorized_keys", "1\napp 700\napp 600\n")
+		s.law("user.present(\"new\")\nssh.authorized_key(\"new\", key = file.read(\"/root/key.pub\"))\nssh.known_host(\"x\", key = file.read(\"/root/key.pub\"), user = \"new\")", nil)
+		s.looks("stat -c '%U %G %a' /home/new/.ssh /home/new/.ssh/*", "new new 700\nnew new 600\nnew new 600\n")
 		s.law("ssh.authorized_key_absent(\"app\", key = file.read(\"/root/key.pub\"))\nssh.known_host_absent(\""+m.Host()+"\")", nil)
 		s.looks("cat /home/app/.ssh/authorized_keys /etc/ssh/ssh_known_hosts", "")
 	})
