@@ -113,6 +113,7 @@ func kernelModule(c *call, a moduleArgs) (starlark.Value, error) {
 	}
 	if a.Loaded {
 		r.live = &converge.Object{Key: converge.Key{Table: moduleTable, Name: a.Name}, Fields: map[string]transport.Text{}, As: "loaded"}
+		return c.converge(&loadedModule{r})
 	}
 	return c.converge(r)
 }
@@ -138,6 +139,11 @@ type module struct {
 	files []converge.Object
 	live  *converge.Object // nil: it does not matter
 }
+
+// loadedModule is a module that brings, when it is loaded, other modules, settings and devices.
+type loadedModule struct{ *module }
+
+func (r *loadedModule) Opaque() converge.Scope { return converge.Scope{Kernel: true} }
 
 func (r *module) Name() string { return "module:" + r.name }
 

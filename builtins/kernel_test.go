@@ -64,6 +64,17 @@ func TestKernelLaws(t *testing.T) {
 	s.run(`kernel.module_absent("ext4", unload = False)`).ok()
 }
 
+// TestKernelPlan: a setting that a module brings is no error of the plan, and what a module cannot bring stays known.
+func TestKernelPlan(t *testing.T) {
+	s, f := newFake(t)
+	modular(f)
+	p := s.plan("kernel.module(\"br_netfilter\")\nsysctl.set(\"net.bridge.bridge-nf-call-iptables\", 1)\nkernel.module(\"br_netfilter\")\nfile.put(\"/etc/new\", content = \"\")").ok()
+	want := "kernel.module module:br_netfilter changed\nsysctl.set sysctl:net.bridge.bridge-nf-call-iptables unknown\nkernel.module module:br_netfilter ok\nfile.put file:/etc/new changed"
+	if p.status() != want {
+		t.Errorf("got\n%s\nwant\n%s", p.status(), want)
+	}
+}
+
 func TestKernelFailures(t *testing.T) {
 	s, f := newFake(t)
 	f.MakeDir(modulesLoad, "0755")

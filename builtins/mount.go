@@ -106,15 +106,16 @@ func (r *mount) Want(ctx context.Context, h transport.Host) ([]converge.Object, 
 	var want []converge.Object
 	a := r.args
 	if a.Mounted {
-		above, err := r.folder(ctx, h)
+		live, there, err := r.live(ctx, h)
 		if err != nil {
 			return nil, err
 		}
-		live, err := r.live(ctx, h)
-		if err != nil {
-			return nil, err
+		if !there {
+			if want, err = r.folder(ctx, h); err != nil {
+				return nil, err
+			}
 		}
-		want = append(above, live)
+		want = append(want, live)
 	}
 	if !a.Persist {
 		return want, nil
@@ -143,12 +144,12 @@ func (r *mount) folder(ctx context.Context, h transport.Host) ([]converge.Object
 	return append(above, converge.Object{Key: converge.FileKey(p), File: &converge.File{Type: transport.Dir}}), err
 }
 
-// live is the mount as it is to be shown by the kernel.
-func (r *mount) live(ctx context.Context, h transport.Host) (converge.Object, error) {
-	o := converge.Object{Key: r.key(), Fields: map[string]transport.Text{"flags": mountFlags(r.args.Options)}, As: "mounted"}
-	have, ok, err := row(ctx, h, transport.Mounts, string(r.args.Path))
+// live is the mount as it is to be shown by the kernel; there says that something is mounted there now.
+func (r *mount) live(ctx context.Context, h transport.Host) (o converge.Object, there bool, err error) {
+	o = converge.Object{Key: r.key(), Fields: map[string]transport.Text{"flags": mountFlags(r.args.Options)}, As: "mounted"}
+	have, there, err := row(ctx, h, transport.Mounts, string(r.args.Path))
 	if err != nil && converge.CauseOf(err) == nil {
-		return o, err
+		return o, false, err
 	}
 	if !r.bind() { // of a bind mount the kernel shows the file system that the folder is on
 		o.Fields["source"] = transport.Text(r.args.Src)
@@ -156,8 +157,8 @@ func (r *mount) live(ctx context.Context, h transport.Host) (converge.Object, er
 			o.Fields["fstype"] = transport.Text(r.args.FSType)
 		}
 	}
-	if !ok {
-		return o, nil
+	if !there {
+		return o, false, nil
 	}
 	if _, ok := o.Fields["fstype"]; ok && sameFSType(r.args.FSType, string(have["fstype"])) {
 		o.Fields["fstype"] = have["fstype"]
@@ -165,13 +166,13 @@ func (r *mount) live(ctx context.Context, h transport.Host) (converge.Object, er
 	if _, ok := o.Fields["source"]; ok {
 		same, err := sameSource(ctx, h, r.args.Src, string(have["source"]))
 		if err != nil {
-			return o, err
+			return o, true, err
 		}
 		if same {
 			o.Fields["source"] = have["source"]
 		}
 	}
-	return o, nil
+	return o, true, nil
 }
 
 func (r *mount) bind() bool {
@@ -207,6 +208,16 @@ func (r *mount) Probe(ctx context.Context, h transport.Host, want []converge.Obj
 		have[i].Fields = f
 	}
 	return have, nil
+}
+
+// Conceals is the folder, when something else is mounted there: what it holds the plan cannot see.
+func (r *mount) Conceals(delta []converge.Pair) []converge.Object {
+	for _, p := range delta {
+		if p.Want.Key == r.key() && (p.Have.Fields == nil || r.another(&p)) {
+			return []converge.Object{{Key: converge.FileKey(r.args.Path)}}
+		}
+	}
+	return nil
 }
 
 func (r *mount) Apply(ctx context.Context, h transport.Host, delta []converge.Pair) error {
@@ -312,6 +323,14 @@ func (r *mountGone) Want(ctx context.Context, h transport.Host) ([]converge.Obje
 	}
 	o, _, err := changedFstab(ctx, h, nil, func(e fstabLine) bool { return e.dir == string(r.path) })
 	return append(want, o), err
+}
+
+// Conceals is the folder, of which the plan sees what is mounted there, and not what it holds itself.
+func (r *mountGone) Conceals(delta []converge.Pair) []converge.Object {
+	if delta[0].Want.Key.Table == transport.Mounts {
+		return []converge.Object{{Key: converge.FileKey(r.path)}}
+	}
+	return nil
 }
 
 // mountsInOnePlace is how many file systems may lie on top of each other.

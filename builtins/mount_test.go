@@ -141,6 +141,29 @@ func TestMountRemountsLater(t *testing.T) {
 	k.want(t, "/mnt/t tmpfs tmpfs size=2M")
 }
 
+// TestMountPlan: what lies on a file system that only the run mounts is not known, neither what is there nor what is not.
+func TestMountPlan(t *testing.T) {
+	s, f := newFake(t)
+	k := mountable(f)
+	f.WriteFile("/srv/old", "under it", "0644")
+	mounts := "mount.present(\"/srv\", src = \"/dev/sdb1\", fstype = \"ext4\")\n"
+	p := s.plan(mounts + mounts + "file.put(\"/srv/app/x\", content = \"x\")\nfile.put(\"/srv/old\", content = \"under it\")\nfile.put(\"/srvx\", content = \"\")").ok()
+	want := "mount.present mount:/srv changed\nmount.present mount:/srv ok\nfile.put file:/srv/app/x unknown\nfile.put file:/srv/old unknown\nfile.put file:/srvx changed"
+	if p.status() != want {
+		t.Errorf("got\n%s\nwant\n%s", p.status(), want)
+	}
+	k.rows = []string{"/srv /dev/sdb1 ext4 rw"}
+	k.show()
+	p = s.plan("mount.absent(\"/srv\")\nfile.put(\"/srv/old\", content = \"under it\")\nmount.absent(\"/srv\")").ok()
+	if want := "mount.absent mount:/srv changed\nfile.put file:/srv/old unknown\nmount.absent mount:/srv ok"; p.status() != want {
+		t.Errorf("got\n%s\nwant\n%s", p.status(), want)
+	}
+	p = s.plan("mount.present(\"/srv\", src = \"/dev/sdb1\", fstype = \"ext4\", options = \"ro\")\nfile.put(\"/srv/old\", content = \"under it\")").ok()
+	if want := "mount.present mount:/srv changed\nfile.put file:/srv/old ok"; p.status() != want {
+		t.Errorf("got\n%s\nwant\n%s", p.status(), want)
+	}
+}
+
 func TestMountFailures(t *testing.T) {
 	s, f := newFake(t)
 	k := mountable(f)
