@@ -74,6 +74,40 @@ func TestCronKeeps(t *testing.T) {
 	}
 }
 
+func TestCronVariable(t *testing.T) {
+	s, f := newFake(t)
+	f.MakeDir("/var/spool/cron/crontabs", "1730")
+	head := strings.Join(crontabHeader, "\n") + "\n"
+	job := "# fabgo: a\n* * * * * A=1 echo\n"
+	s.run(`cron.job("a", "A=1 echo")`).ok()
+	for _, c := range []struct{ source, want string }{
+		{`cron.variable("MAILTO", "")`, head + "MAILTO=\"\"\n" + job},
+		{`cron.variable("PATH", "/a b:/\"c")`, head + "PATH='/a b:/\"c'\nMAILTO=\"\"\n" + job},
+		{`cron.variable("MAILTO", "ops")`, head + "PATH='/a b:/\"c'\nMAILTO=\"ops\"\n" + job},
+		{`cron.variable("PATH", absent = True)`, head + "MAILTO=\"ops\"\n" + job},
+	} {
+		s.law(c.source, f.Snapshot)
+		holds(t, f, rootCrontab, c.want)
+	}
+	f.WriteFile(rootCrontab, "MAILTO=ops\n1 1 * * * x\n\"MAILTO\" = again\n", "0600")
+	s.law(`cron.variable("MAILTO", "ops")`, f.Snapshot)
+	holds(t, f, rootCrontab, "MAILTO=ops\n1 1 * * * x\n")
+	s.law(`cron.variable("MAILTO", "x", user = "www-data")`, f.Snapshot)
+	holds(t, f, "/var/spool/cron/crontabs/www-data", head+"MAILTO=\"x\"\n")
+	s.run(`cron.variable("MAILTO", absent = True, user = "nobody")`).ok()
+	s.run(`cron.variable("MAILTO", "x", user = "nobody-there")`).fails(journal.Broken, "user.present makes one")
+	for _, c := range []struct{ args, want string }{
+		{`"A B", "x"`, "is no name of a variable"},
+		{`"A"`, "give value, or absent = True"},
+		{`"A", "x", absent = True`, "give value, or absent = True"},
+		{`"A", "x\ny"`, "line break"},
+		{`"A", "\"'"`, "both kinds of quotes"},
+		{`"A", "x", user = "a b"`, "is no name of a user"},
+	} {
+		s.run("cron.variable("+c.args+")").fails(journal.Invalid, c.want)
+	}
+}
+
 func TestCronFailures(t *testing.T) {
 	s, f := newFake(t)
 	s.run(`cron.job("a", "echo")`).fails(journal.Broken, `pkg.install("cron")`)
