@@ -77,6 +77,9 @@ type hostname struct{ name, address string }
 
 func (r *hostname) Name() string { return "hostname:" + r.name }
 
+// Opaque lets facts that were read before be asked for again.
+func (r *hostname) Opaque() converge.Scope { return converge.Scope{Kernel: true} }
+
 const (
 	hostnameFile = transport.Path("/etc/hostname")
 	hostsFile    = transport.Path("/etc/hosts")

@@ -55,6 +55,11 @@ func TestMachineSystem(t *testing.T) {
 			s.looks(c.look, c.want)
 		})
 	}
+	t.Run("the fact follows", func(t *testing.T) {
+		if got := s.on(t).run("note(host.hostname)\nhostname.set(\"web10\")\nnote(host.hostname)").ok().notes(); got != "web9\nweb10" {
+			t.Errorf("got %q", got)
+		}
+	})
 	t.Run("ssh", func(t *testing.T) {
 		s := s.on(t)
 		m.SSH(t, "ssh-keygen -q -t ed25519 -N '' -C root@here -f /root/key; ssh-keygen -q -t ecdsa -N '' -f /root/other")
@@ -82,7 +87,7 @@ ssh.authorized_key("app", key = [file.read("/root/key.pub"), file.read("/root/ot
 			_, _ = w.Write([]byte("ready\n"))
 		}))
 		defer web.Close()
-		s.run(`wait.port(22, host = "` + m.Host() + `")
+		s.run(`wait.port(22, host = "` + m.Host() + `", match = "^SSH-2.0-OpenSSH")
 wait.http("` + web.URL + `/?a=[b]", text = "ready", headers = {"X-Key": "it's \"me\""}, interval = 0.05)`).ok()
 		if asked != 3 {
 			t.Errorf("asked %d times", asked)

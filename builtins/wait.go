@@ -78,8 +78,13 @@ const connects = `if command -v bash >/dev/null 2>&1; then exec bash -c 'exec 3<
 if command -v nc >/dev/null 2>&1; then exec nc -z "$1" "$2"; fi
 echo "neither bash nor nc is there" >&2; exit 127`
 
+// greeting reads the first line that the other side sends, in at most the seconds that it is given. nc would have to be told when to end.
+const greeting = `command -v bash >/dev/null 2>&1 || { echo "there is no bash" >&2; exit 127; }
+exec bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 1; IFS= read -r -t "$2" line <&3; printf %s "$line"' "$1" "$2" "$3"`
+
 type waitPortArgs struct {
 	patience
+	Match   string        `arg:"match"`
 	Port    int           `arg:"port"`
 	Host    string        `arg:"host"`
 	Closed  bool          `arg:"closed"`
@@ -88,8 +93,13 @@ type waitPortArgs struct {
 
 func waitPort(c *call, a waitPortArgs) (starlark.Value, error) {
 	err := a.check()
+	re, perr := patternOf("match", a.Match)
 	switch {
 	case err != nil:
+	case perr != nil:
+		err = perr
+	case a.Closed && a.Match != "":
+		err = fmt.Errorf("match: who takes no connections sends nothing")
 	case a.Port < 1 || a.Port > 65535:
 		err = fmt.Errorf("port: %d is no port", a.Port)
 	case a.Host == "" || strings.IndexFunc(a.Host, func(r rune) bool {
@@ -107,17 +117,24 @@ func waitPort(c *call, a waitPortArgs) (starlark.Value, error) {
 		at = "[" + a.Host + "]:" + strconv.Itoa(a.Port)
 	}
 	w := &wait{patience: a.patience, name: at, each: a.Connect, hint: "is what listens there up (systemctl status), and is it that address?"}
+	argv, limit := []string{"/bin/sh", "-c", connects, "sh", a.Host, strconv.Itoa(a.Port)}, a.Connect
+	if re.Regexp != nil {
+		argv = []string{"/bin/sh", "-c", greeting, "sh", a.Host, strconv.Itoa(a.Port), strconv.FormatFloat(a.Connect.Seconds(), 'f', -1, 64)}
+		limit += time.Second // bash itself gives up before
+	}
 	w.look = func(ctx context.Context, h transport.Host) (bool, string, error) {
-		out, err := transport.Do[transport.Output](ctx, h, transport.Exec{Argv: transport.Texts("/bin/sh", "-c", connects, "sh", a.Host, strconv.Itoa(a.Port)), Timeout: a.Connect})
+		out, err := transport.Do[transport.Output](ctx, h, transport.Exec{Argv: transport.Texts(argv...), Timeout: limit})
 		switch {
 		case a.Closed && transport.KindOf(err) == transport.Timeout:
 			return true, "", nil
 		case err != nil:
 			return false, "", err
 		case out.Code == 127:
-			return false, "", &transport.Error{Kind: transport.Unsupported, Message: fmt.Sprintf("wait for %s: %s", at, strings.TrimSpace(string(out.Stderr))), Hint: "pkg.install(\"netcat-openbsd\") brings nc"}
+			return false, "", &transport.Error{Kind: transport.Unsupported, Message: fmt.Sprintf("wait for %s: %s", at, strings.TrimSpace(string(out.Stderr))), Hint: "pkg.install(\"bash\") brings one"}
 		case a.Closed:
 			return out.Code != 0, "something listens there", nil
+		case out.Code == 0 && re.Regexp != nil:
+			return re.MatchString(string(out.Stdout)), fmt.Sprintf("it greets with %q", string(out.Stdout)), nil
 		}
 		return out.Code == 0, said(out, "nothing listens there"), nil
 	}

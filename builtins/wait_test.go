@@ -64,7 +64,7 @@ func TestWaitPort(t *testing.T) {
 	answers(f, "sh", transport.Output{})
 	s.run(`wait.port(80, closed = True, timeout = 2)`).fails(journal.Broken, "something listens there")
 	answers(f, "sh", transport.Output{Code: 127, Stderr: "neither bash nor nc is there\n"})
-	s.run(`wait.port(80)`).fails(journal.Broken, "brings nc")
+	s.run(`wait.port(80)`).fails(journal.Broken, "brings one")
 	f.OnExec("sh", func(context.Context, *fake.Fake, transport.Exec) (transport.Output, error) {
 		return transport.Output{}, &transport.Error{Kind: transport.Timeout, Message: "it did not end within 4s and was killed"}
 	})
@@ -80,7 +80,15 @@ func TestWaitPortReally(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	go func() { // until it is closed
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			_, _ = c.Write([]byte("220 here \\ we are\r\nmore\n"))
+			_ = c.Close()
+		}
+	}()
 	s.run(`wait.port(` + port + `)`).ok()
+	s.run(`wait.port(` + port + `, match = "^220 .*\\\\ we")`).ok()
+	s.run(`wait.port(`+port+`, match = "^221", timeout = 1)`).fails(journal.Broken, `it greets with "220 here \\ we are`)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +179,8 @@ func TestWaitRefusals(t *testing.T) {
 		{`wait.port(80, interval = 0)`, "want 10ms or more"},
 		{`wait.port(80, timeout = "2d")`, "want 24h or less"},
 		{`wait.port(80, connect_timeout = 0)`, "connect_timeout"},
+		{`wait.port(80, match = "(")`, "match"},
+		{`wait.port(80, match = "x", closed = True)`, "sends nothing"},
 		{`wait.http("127.0.0.1")`, "is no address"},
 		{`wait.http("ftp://x/")`, "is no address"},
 		{`wait.http("http://x/ y")`, "is no address"},
