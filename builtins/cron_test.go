@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +118,25 @@ func TestCronFailures(t *testing.T) {
 	s.run(`cron.job("a", "echo", user = "nobody-there")`).fails(journal.Broken, "user.present makes one")
 	if got := s.plan("run([\"true\"])\ncron.job(\"a\", \"echo\", user = \"not-yet\")").ok().status(); !strings.Contains(got, "cron.job cron:not-yet/a unknown") {
 		t.Errorf("a user that a command may make: %s", got)
+	}
+}
+
+// TestShellWord: a shell gets every word as it was, whatever bytes are in it.
+func TestShellWord(t *testing.T) {
+	words := []string{"", "-n", "a b", "it's", "''", "$HOME", "`id`", "\\", "é", "a;b&c|d", "*", "~", "#x", "!!"}
+	for b := 1; b < 256; b++ {
+		words = append(words, "x"+string([]byte{byte(b)})+"'y")
+	}
+	script := "printf '%s\\0'"
+	for _, w := range words {
+		script += " " + shellWord(w)
+	}
+	out, err := exec.Command("/bin/sh", "-c", script).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); !slices.Equal(got, words) {
+		t.Errorf("the shell got %q", got)
 	}
 }
 

@@ -32,14 +32,12 @@ func (s *Session) Await(st Step, w Wait) error {
 			ok, err = true, nil
 		}
 		if !ok && err == nil {
-			err = w.Again(why)
+			if err = w.Again(why); s.ctx.Err() != nil { // which may be what broke the pause off
+				err = &transport.Error{Kind: transport.Interrupted, Message: "the wait was broken off: " + context.Cause(s.ctx).Error(), Err: s.ctx.Err()}
+			}
 		}
 		if ok || err != nil {
 			_, err = s.end(st, c, err)
-			return err
-		}
-		if s.ctx.Err() != nil {
-			_, err = s.end(st, c, &transport.Error{Kind: transport.Interrupted, Message: "the wait was broken off: " + context.Cause(s.ctx).Error(), Err: s.ctx.Err()})
 			return err
 		}
 	}
