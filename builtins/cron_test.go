@@ -113,6 +113,7 @@ func TestCronVariable(t *testing.T) {
 func TestCronFailures(t *testing.T) {
 	s, f := newFake(t)
 	s.run(`cron.job("a", "echo")`).fails(journal.Broken, `pkg.install("cron")`)
+	s.run(`cron.variable("A", "x")`).fails(journal.Broken, `pkg.install("cron")`)
 	s.run(`cron.absent("a")`).ok()
 	f.MakeDir("/var/spool/cron/crontabs", "1730")
 	s.run(`cron.job("a", "echo", user = "nobody-there")`).fails(journal.Broken, "user.present makes one")

@@ -173,6 +173,8 @@ func TestMountFailures(t *testing.T) {
 	k.rows = []string{"/busy tmpfs tmpfs rw"}
 	k.show()
 	s.run(`mount.absent("/busy")`).fails(journal.Broken, "target is busy")
+	s.run(`mount.present("/busy", src = "/dev/sdb1", fstype = "ext4")`).fails(journal.Broken, "target is busy")
+	holds(t, f, fstabFile, "")
 	for _, c := range []struct{ source, want string }{
 		{`mount.present("mnt", src = "tmpfs", fstype = "tmpfs")`, "is not absolute"},
 		{`mount.present("/a\nb", src = "tmpfs", fstype = "tmpfs")`, "line break"},

@@ -106,6 +106,13 @@ func TestSwapFailures(t *testing.T) {
 	f.WriteFile("/image", strings.Repeat("\x00", 1080)+"\x53\xef"+strings.Repeat("\x00", 90000), "0600")
 	s.run(`swap.file("/image", size = "1M")`).fails(journal.Broken, "no swap file")
 	s.run(`swap.absent("/nothing")`).ok()
+	full, g := newFake(t)
+	swappable(g)
+	full.run(`swap.file("/s", size = "1M")`).ok()
+	g.OnExec("swapoff", fake.Exits(4, "swapoff: /s: swapoff failed: Cannot allocate memory\n"))
+	full.run(`swap.absent("/s")`).fails(journal.Broken, "may not fit there")
+	full.run(`swap.file("/s", size = "2M")`).fails(journal.Broken, "may not fit there")
+	holds(t, g, fstabFile, "/s\tnone\tswap\tsw\t0\t0\n")
 	for _, c := range []struct{ args, want string }{
 		{`"swap", size = "1M"`, "is not absolute"},
 		{`"/a\nb", size = "1M"`, "line break"},
