@@ -58,6 +58,8 @@ func Natives() starlark.StringDict {
 	all := starlark.StringDict{}
 	for _, family := range []starlark.StringDict{
 		coreNatives(), fileNatives(), userNatives(), groupNatives(), serviceNatives(), systemdNatives(), pkgNatives(), aptNatives(), hostNatives(),
+		cronNatives(), sshNatives(), hostnameNatives(), timezoneNatives(), localeNatives(),
+		sysctlNatives(), kernelNatives(), mountNatives(), swapNatives(), limitsNatives(), alternativesNatives(), waitNatives(),
 	} {
 		maps.Copy(all, family)
 	}

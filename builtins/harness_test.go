@@ -36,6 +36,9 @@ type stage struct {
 	plays int          // so far
 	carry bool         // unsettled changes are kept on the host
 	again *performance // to be played again from its journal, with no host
+
+	interp   *interp.Interp // of the folder interpOf: it reads the bundle anew for each play, but executing the prelude is most of the cost of one
+	interpOf string
 }
 
 // performance is what a play left behind.
@@ -91,10 +94,14 @@ func (s *stage) write(name, content string) {
 func (s *stage) play(mode journal.Mode, source string, words ...string) *performance {
 	s.t.Helper()
 	s.write("bundle.star", source)
-	in, err := Interp(interp.Options{Root: s.dir})
-	if err != nil {
-		s.t.Fatal(err)
+	if s.interpOf != s.dir {
+		in, err := Interp(interp.Options{Root: s.dir})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.interp, s.interpOf = in, s.dir
 	}
+	in := s.interp
 	b, err := in.Open(filepath.Join(s.dir, "bundle.star"))
 	if err != nil {
 		s.t.Fatal(err)

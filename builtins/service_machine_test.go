@@ -13,6 +13,13 @@ import (
 // newMachine is a stage whose host is a real Debian machine with systemd.
 func newMachine(t *testing.T) *stage {
 	t.Helper()
+	s, _ := bootMachine(t)
+	return s
+}
+
+// bootMachine also gives the machine, for what has to be done without fabgo.
+func bootMachine(t *testing.T) (*stage, *machines.Machine) {
+	t.Helper()
 	m := machines.Boot(t, 1)[0]
 	h, err := ssh.Dial(t.Context(), m.Addr, ssh.Options{User: m.User, Identities: []string{m.KeyFile}, KnownHosts: m.KnownHostsFile, Config: "none"})
 	if err != nil {
@@ -21,7 +28,7 @@ func newMachine(t *testing.T) *stage {
 	t.Cleanup(func() { h.Close() })
 	s := newStage(t, h)
 	s.wait = true
-	return s
+	return s, m
 }
 
 // on is the stage for a subtest.

@@ -26,6 +26,13 @@ type Opaque interface {
 	Opaque() Scope
 }
 
+// Concealer is a Resource whose Apply lets something else be seen in some places than what a plan can look at: a file system that is mounted.
+type Concealer interface {
+	Resource
+	// Conceals are the places, each with all below it, when the objects in delta are made so.
+	Conceals(delta []Pair) []Object
+}
+
 // Reacher is a Resource of files that knows where it reaches also when what it wants there is not known: the places of the files that it
 // may make, change or remove, each with all below it. Folders that it makes above them do not count: where a place is not known to be
 // there, neither is a folder above it that is missing.
@@ -176,6 +183,13 @@ func (s *Session) predict(st Step, r Resource, delta []Pair) error {
 		}
 		if err := s.overlay.Put(s.ops, merge(p.Want, p.Have), by); err != nil {
 			return err
+		}
+	}
+	if c, ok := r.(Concealer); ok {
+		for _, o := range c.Conceals(delta) {
+			if err := s.overlay.Veil(s.ops, o, by); err != nil {
+				return err
+			}
 		}
 	}
 	if o, ok := r.(Opaque); ok {

@@ -3,6 +3,7 @@ package converge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"fabgo/transport"
@@ -50,12 +51,20 @@ type Scope struct {
 	Packages bool
 	// Listed says that all the packages that come or go are predicted one by one, so that no other does.
 	Listed bool
+	// Kernel limits it to what a module of the kernel may bring: kernel settings, and files that the kernel itself makes.
+	Kernel bool
 }
 
 var administrators = []string{"/home/", "/root/", "/srv/", "/usr/local/", "/mnt/", "/media/", "/tmp/", "/var/tmp/"}
 
+// kernels are the folders whose files the kernel makes.
+var kernels = []string{"/dev/", "/proc/", "/sys/"}
+
 func (s Scope) covers(k Key) bool {
-	if !s.Packages {
+	switch {
+	case s.Kernel:
+		return k.Table == transport.Sysctls || k.Table == FileTable && slices.ContainsFunc(kernels, func(f string) bool { return strings.HasPrefix(k.Name, f) })
+	case !s.Packages:
 		return true
 	}
 	switch k.Table {
