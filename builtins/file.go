@@ -91,9 +91,6 @@ type writing struct {
 func (w writing) resource(c *call, content transport.Content) (*fileResource, error) {
 	f := c.file(transport.Regular, w.attrs)
 	f.Content, f.Follow, f.Replace = &content, w.Follow, w.Force
-	if content.Secret && f.Mode == "" {
-		f.Mode = "0600"
-	}
 	opts, err := w.options(c)
 	return &fileResource{want: converge.Object{Key: converge.FileKey(w.Path), File: f, Hidden: w.Sensitive}, opts: opts, parents: w.Parents, maker: c.bound.user}, err
 }

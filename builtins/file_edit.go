@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -44,11 +43,10 @@ type editing struct {
 }
 
 // holding is what is asked of a file into which texts are put: one with a secret in it has likely an older one there, which the journal is not to
-// have, and is for its owner alone.
+// have.
 func (w writing) holding(texts ...string) writing {
 	if slices.ContainsFunc(texts, token.In) {
 		w.Sensitive = true
-		w.Mode = cmp.Or(w.Mode, "0600")
 	}
 	return w
 }

@@ -11,6 +11,7 @@ import (
 
 	"fabgo/internal/journal"
 	"fabgo/transport"
+	"fabgo/transport/hosttest/fake"
 )
 
 const password = `pa'ss "w0rd <&>`
@@ -116,6 +117,22 @@ file.put("` + dir + `/g", content = "x", mode = "0644")`).ok()
 			t.Errorf("%s: %s, %v", f, info.Mode, err)
 		}
 	}
+}
+
+// TestSecretIsForNobodyElse: no builtin writes one where everybody may read it.
+func TestSecretIsForNobodyElse(t *testing.T) {
+	s := newSecretive(t)
+	dir := t.TempDir()
+	for _, source := range []string{
+		`file.put("` + dir + `/f", content = secret("db"), mode = "0644")`, `file.template("t.j2", "` + dir + `/f", vars = {"pw": secret("db")}, mode = "0601")`,
+		`file.line("` + dir + `/f", line = secret("db"), create = True, mode = "0664")`,
+	} {
+		s.write("t.j2", "{{ pw }}")
+		s.run(source).fails(journal.Broken, "everybody on the host could read it")
+		s.plan(source).fails(journal.Broken, "everybody on the host could read it")
+	}
+	s.host = fake.New(fake.Options{})
+	s.run(`cron.job("x", command = "echo " + secret("db"), special = "daily", file = "x")`).fails(journal.Broken, "everybody on the host could read it")
 }
 
 func TestSecretsInCommands(t *testing.T) {

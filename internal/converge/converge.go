@@ -71,8 +71,10 @@ func (s *Session) converge(st Step, r Resource) (Change, error) {
 		if w.Hidden && w.File != nil && w.File.Content != nil {
 			s.Hide(*w.File.Content)
 		}
-		if w.File != nil && w.File.Content != nil && w.File.Content.Secret { // it has only tokens, but what is there is likely an older secret
-			want[i].Hidden = true
+		if w.File != nil && w.File.Content != nil && w.File.Content.Secret {
+			if want[i], err = secretive(w); err != nil {
+				return Change{}, err
+			}
 		}
 	}
 	have, err := probeAs(s.ops, s.host, r, want)

@@ -37,6 +37,23 @@ func possible(want, have Object) error {
 	return e
 }
 
+// secretive is a file that is to hold a secret: for its owner alone, unless somebody says otherwise, and never for everybody. Its content has only
+// tokens, but what is there is likely an older secret, which is not to be shown.
+func secretive(want Object) (Object, error) {
+	f := *want.File
+	if f.Mode == "" {
+		f.Mode = "0600"
+	}
+	if f.Mode.Bits()&0o007 != 0 {
+		return want, &transport.Error{
+			Kind: transport.Refused, Path: transport.Path(want.Key.Name), Message: fmt.Sprintf("write %s: there is a secret in it, and with mode %s everybody on the host could read it", want.Key.Name, f.Mode),
+			Hint: "a mode such as \"0640\" with a group does; where a file has to be readable by all, let what it starts read another one",
+		}
+	}
+	want.File, want.Hidden = &f, true
+	return want, nil
+}
+
 func noFile(p transport.Path) error {
 	return &transport.Error{Kind: transport.NotFound, Path: p, Message: fmt.Sprintf("set attributes of %s: no such file", p)}
 }
