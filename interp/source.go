@@ -75,6 +75,9 @@ func findRoot(bundle string) (root, file string) {
 	return filepath.Dir(bundle), bundle
 }
 
+// Root is the root of the repository that a folder is in, or "" when nothing marks one.
+func Root(dir string) string { return markedAncestor(dir) }
+
 func markedAncestor(dir string) string {
 	for {
 		for _, marker := range []string{"fab.mod", ".git", ".fabgo"} {

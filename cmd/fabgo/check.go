@@ -30,7 +30,7 @@ the builtins, and finds variables that are not set. It runs nothing and needs no
 		},
 	}
 	cmd.Flags().StringArrayVarP(&set, "set", "e", nil, "set a variable: `NAME=VALUE`, or @FILE")
-	cmd.Flags().StringArrayVarP(&hosts, "host", "H", nil, "check the variables for this host (default: the one the bundle is named after)")
+	cmd.Flags().StringArrayVarP(&hosts, "host", "H", nil, "check the variables for this host or @GROUP (default: those that the bundle is for)")
 	return cmd
 }
 
@@ -39,12 +39,19 @@ func (e *env) checkOne(path string, hosts, set []string) error {
 	if err != nil {
 		return err
 	}
-	if len(hosts) == 0 {
-		hosts = []string{o.target()}
-	} else if hosts, err = new(connectFlags).resolve(hosts); err != nil {
+	repo, err := o.repository()
+	if err != nil {
 		return err
 	}
-	if _, err := o.variables(hosts, set); err != nil {
+	if hosts, err = repo.choose(hosts); err != nil {
+		return err
+	}
+	if len(hosts) == 0 {
+		hosts = repo.targets(o)
+	} else if hosts, err = (&connectFlags{repo: repo}).resolve(hosts); err != nil {
+		return err
+	}
+	if _, err := o.variables(repo, hosts, set); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.Stdout, "%s: ok\n", path)

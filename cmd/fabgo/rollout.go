@@ -50,15 +50,21 @@ func (e *env) rollOut(ctx context.Context, mode journal.Mode, f runFlags, args [
 	if tasks := o.bundle.Tasks(); len(o.tasks) == 0 && len(tasks) > 0 {
 		fmt.Fprintf(e.Stderr, "%s has neither bootstrap_all nor main, so only its top level runs; `fabgo tasks %s` lists its tasks\n", report.Escape(args[0]), report.Escape(args[0]))
 	}
-	hosts := f.connect.hosts
+	if f.connect.repo, err = o.repository(); err != nil {
+		return err
+	}
+	hosts, err := f.connect.repo.choose(f.connect.hosts)
+	if err != nil {
+		return err
+	}
 	if len(hosts) == 0 {
-		hosts = []string{o.target()}
+		hosts = f.connect.repo.targets(o)
 	}
 	names, err := f.connect.resolve(hosts)
 	if err != nil {
 		return err
 	}
-	vars, err := o.variables(names, f.set)
+	vars, err := o.variables(f.connect.repo, names, f.set)
 	if err != nil {
 		return err
 	}
@@ -154,7 +160,7 @@ func (r *rollout) nameless(host string, err error) error {
 	}
 	e := *te
 	e.Err = err
-	e.Hint = fmt.Sprintf("the name comes from that of the bundle, %s: -H names another host, and HostName in ssh_config gives %s an address", filepath.Base(r.opened.path), host)
+	e.Hint = fmt.Sprintf("the name comes from that of the bundle, %s: -H names another host, and a line in %s or HostName in ssh_config gives %s an address", filepath.Base(r.opened.path), inventory.File, host)
 	return &e
 }
 
