@@ -20,8 +20,9 @@ func (e *env) hostsCommand() *cobra.Command {
 
 		Use:   "hosts [HOST|@GROUP...]",
 		Short: "List the hosts of the inventory",
-		Long: `Hosts lists the hosts of inventory.yaml at the root of the repository that you are in: what is dialled,
-the groups, and the bundle. A dash means that ssh_config decides, or the name. Nothing is connected to.`,
+		Long: `Hosts lists the hosts of inventory.yaml at the root of the repository that you are in: what is
+dialled, the groups, and the bundle. A dash means that ssh_config decides, or the name. Nothing is
+connected to.`,
 		Example: "  fabgo hosts\n  fabgo hosts @web",
 		RunE: func(_ *cobra.Command, args []string) error {
 			repo, err := repositoryHere()

@@ -56,7 +56,8 @@ func (e *env) newCommand() *cobra.Command {
 		Use:   "bundle NAME",
 		Short: "Begin a bundle",
 		Long: `Bundle writes NAME.star into the folder bundles of the repository that you are in, or into its root
-where there is no such folder. NAME is that of the host it is for. Nothing that is there is overwritten.`,
+where there is no such folder. NAME is that of the host it is for. Nothing that is there is
+overwritten.`,
 		Example: "  fabgo new bundle web2",
 		Args:    takes(1, 1, "the name of a bundle, such as web2"),
 		RunE:    func(_ *cobra.Command, args []string) error { return e.newBundle(args[0]) },

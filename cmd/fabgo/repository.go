@@ -38,17 +38,22 @@ func repositoryHere() (*repository, error) {
 }
 
 func newRepository(root string, marked bool) (*repository, error) {
-	r := &repository{root: root, shown: root, marked: marked}
-	if cwd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(cwd, root); err == nil && len(rel) < len(root) {
-			r.shown = rel
-		}
-	}
+	r := &repository{root: root, shown: fromHere(root), marked: marked}
 	var err error
 	if r.hosts, err = inventory.Read(r.root, r.shown); err != nil {
 		return nil, invalid(err)
 	}
 	return r, nil
+}
+
+// fromHere is an absolute path as it is shortest to name.
+func fromHere(abs string) string {
+	if cwd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(cwd, abs); err == nil && len(rel) < len(abs) {
+			return rel
+		}
+	}
+	return abs
 }
 
 // dirs are the folders that hold the variables of a bundle, the weakest first. Without a bundle it is the root.

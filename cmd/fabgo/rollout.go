@@ -34,6 +34,7 @@ type rollout struct {
 	show   *outlet
 	screen *screen
 	stop   *interrupts
+	told   sync.Map // which overrides were told of, by host and name
 }
 
 func (e *env) rollOut(ctx context.Context, mode journal.Mode, f runFlags, args []string) error {
