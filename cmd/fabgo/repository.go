@@ -77,9 +77,11 @@ func same(a, b string) bool {
 
 // load reads the variables of a bundle, "" for none, for a host.
 func (r *repository) load(bundle, host string, sets []string) (inventory.Vars, error) {
-	return inventory.Load(inventory.Where{
-		Dirs: r.dirs(bundle), Bundle: strings.TrimSuffix(filepath.Base(bundle), ".star"), Host: host, Groups: r.hosts.GroupsOf(host),
-	}, sets)
+	at := inventory.Where{Dirs: r.dirs(bundle), Host: host, Groups: r.hosts.GroupsOf(host)}
+	if bundle != "" {
+		at.Bundle = strings.TrimSuffix(filepath.Base(bundle), ".star")
+	}
+	return inventory.Load(at, sets)
 }
 
 // known is what the inventory says of a host, for ssh.
