@@ -152,15 +152,23 @@ func (r *rollout) one(host string, vars inventory.Vars) (err error) {
 	return err
 }
 
-// nameless adds, where a host's name has no address, that nobody gave that name: it is the bundle's.
+// nameless adds, where a host's name has no address, who gave that name: the inventory, or nobody, and it is the bundle's.
 func (r *rollout) nameless(host string, err error) error {
 	te, ok := errors.AsType[*transport.Error](err)
 	_, dns := errors.AsType[*net.DNSError](err)
-	if !ok || !dns || len(r.flags.connect.hosts) > 0 {
+	if !ok || !dns {
 		return err
 	}
 	e := *te
 	e.Err = err
+	hosts := r.flags.connect.repo.hosts
+	if h, known := hosts.Host(host); known {
+		e.Hint = fmt.Sprintf("%s:%d says how the host is reached: address gives it another one", hosts.Path, h.Line)
+		return &e
+	}
+	if len(r.flags.connect.hosts) > 0 {
+		return err
+	}
 	e.Hint = fmt.Sprintf("the name comes from that of the bundle, %s: -H names another host, and a line in %s or HostName in ssh_config gives %s an address", filepath.Base(r.opened.path), inventory.File, host)
 	return &e
 }
