@@ -70,7 +70,7 @@ func Read(root, shown string) (*Inventory, error) {
 	}
 	inv.Path = filepath.Join(shown, File)
 	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil {
+	if err := onlyDocument(b, &doc); err != nil {
 		return nil, fmt.Errorf("read the inventory: %s: %w", inv.Path, err)
 	}
 	r := reader{inv: inv, root: root}

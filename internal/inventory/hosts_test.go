@@ -73,6 +73,7 @@ func TestInventory(t *testing.T) {
 func TestInventoryErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"hosts: [\n", "inventory.yaml: yaml: line"},
+		{"hosts:\n  a:\n---\nhosts:\n  b:\n", "inventory.yaml: line 3: a second document begins"},
 		{"- a\n", "inventory.yaml:1: the inventory is no mapping"},
 		{"host:\n  a:\n", `inventory.yaml:1: the inventory has no "host" (did you mean hosts?)`},
 		{"hosts:\n  a: b\n", "inventory.yaml:2: the host a is no mapping"},

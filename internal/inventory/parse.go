@@ -18,7 +18,7 @@ func parse(name string, b []byte) (map[string]any, map[string]int, error) {
 	m := map[string]any{}
 	switch filepath.Ext(name) {
 	case ".yaml", ".yml":
-		if err := yaml.Unmarshal(b, &m); err != nil {
+		if err := onlyDocument(b, &m); err != nil {
 			return nil, nil, err
 		}
 		return m, yamlLines(b), nil
@@ -39,6 +39,21 @@ func parse(name string, b []byte) (map[string]any, map[string]int, error) {
 		return m, jsonLines(b), nil
 	}
 	return nil, nil, fmt.Errorf("its name ends neither in .yaml, .yml, .toml nor .json")
+}
+
+// onlyDocument reads the one document of a YAML file. A second one would be passed over in silence.
+func onlyDocument(b []byte, into any) error {
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) { // a file of comments has none
+		return err
+	}
+	var second yaml.Node
+	if err := d.Decode(&second); errors.Is(err, io.EOF) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return fmt.Errorf("line %d: a second document begins: put all of it into one", second.Line)
 }
 
 // yamlLines are the lines of the keys of a document that was read without an error.

@@ -91,6 +91,7 @@ func TestHostsNameNoFiles(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ file, text, want string }{
 		{"all.yaml", "a: 1\nb: [\n", "all.yaml: yaml: line"},
+		{"all.yaml", "a: 1\n---\nb: 2\n", "all.yaml: line 2: a second document begins"},
 		{"all.yaml", "- a\n", "all.yaml: yaml"},
 		{"all.yaml", "a: 1\na: 2\n", "line 2"},
 		{"all.toml", "a = 1\nb = = 2\n", "all.toml: toml: line 2"},
