@@ -75,20 +75,8 @@ func findRoot(bundle string) (root, file string) {
 	return filepath.Dir(bundle), bundle
 }
 
-// RootOf is the repository that a folder belongs to: the nearest folder above it with a fab.mod, .git or .fabgo in it, else the folder itself.
-func RootOf(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	if st, err := os.Stat(abs); err != nil || !st.IsDir() {
-		return "", fmt.Errorf("%s is no folder", dir)
-	}
-	if r := markedAncestor(abs); r != "" {
-		return r, nil
-	}
-	return abs, nil
-}
+// Root is the root of the repository that a folder is in, or "" when nothing marks one.
+func Root(dir string) string { return markedAncestor(dir) }
 
 func markedAncestor(dir string) string {
 	for {

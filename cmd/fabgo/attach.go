@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,13 @@ func (e *env) attach(ctx context.Context, f attachFlags, host, run string) error
 		return usage("attach %s: only runs beside a host behind SSH go on by themselves", host)
 	}
 	if err := f.connect.check([]string{host}); err != nil {
+		return err
+	}
+	if strings.HasPrefix(host, "@") {
+		return usage("attach %s: want one host; a group has many", host)
+	}
+	var err error
+	if f.connect.repo, err = repositoryHere(); err != nil {
 		return err
 	}
 	if _, err := f.connect.resolve([]string{host}); err != nil {

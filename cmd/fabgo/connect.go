@@ -35,10 +35,12 @@ type connectFlags struct {
 	keep           bool
 	legacy         bool
 	parallel       int
+
+	repo *repository // where hosts are looked up before ssh_config; nil: nowhere
 }
 
 func (c *connectFlags) bind(f *pflag.FlagSet) {
-	f.StringArrayVarP(&c.hosts, "host", "H", nil, "`HOST`: [user@]host[:port], an alias of ssh_config, @local or @sandbox; may be given several times")
+	f.StringArrayVarP(&c.hosts, "host", "H", nil, "`HOST`: [user@]host[:port], a name of the inventory or of ssh_config, @GROUP, @all, @local or @sandbox; may be given several times")
 	f.StringVarP(&c.user, "user", "u", "", "log in as this `USER`")
 	f.IntVar(&c.port, "port", 0, "`PORT` of the SSH server (default 22, or ssh_config's)")
 	f.StringArrayVar(&c.identities, "identity", nil, "private key `FILE`, tried before those of ssh_config; may be given several times")
@@ -60,6 +62,9 @@ func (c *connectFlags) options(p *prompter, shared *ssh.Shared) ssh.Options {
 		User: c.user, Port: c.port, Identities: c.identities, Jump: c.jump, Config: c.config, KnownHosts: c.knownHosts,
 		HostKeys: ssh.HostKeyPolicy(c.hostKeys), ConnectTimeout: c.connectTimeout, Legacy: c.legacy,
 		Shared: shared, Sudo: c.sudo || c.askSudo,
+	}
+	if c.repo != nil {
+		o.Known = c.repo.known
 	}
 	if p != nil {
 		o.Prompter = p
@@ -91,8 +96,6 @@ func (c *connectFlags) check(hosts []string) error {
 			return usage("-H: the host is empty")
 		case slices.Contains(hosts[:i], h):
 			return usage("-H %s is given twice", h)
-		case strings.HasPrefix(h, "@") && h != "@local" && h != "@sandbox":
-			return usage("-H %s: of the hosts with an @ there are @local and @sandbox", h)
 		case h == "@local" && (c.sudo || c.askSudo):
 			return usage("--sudo does not apply to @local: run fabgo itself with sudo")
 		}

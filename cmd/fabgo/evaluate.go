@@ -69,7 +69,7 @@ func (r *rollout) job(conn *connection, vars inventory.Vars, start journal.Start
 		Holder: helper.Holder{User: r.env.whoami(), Run: r.run.ID, Bundle: filepath.Base(r.opened.path), Since: r.env.Now().UTC()},
 		Wait:   r.flags.wait, Reconnect: r.flags.recon, Stop: r.flags.onLoss == "stop",
 	}
-	j.Files = r.files(vars)
+	j.Files = r.files(conn.info.Name, vars)
 	j.Reboots = conn.far != nil && conn.info.Name != "@sandbox"
 	if j.Holder.Controller, err = os.Hostname(); err != nil {
 		j.Holder.Controller = "an unnamed machine"
@@ -84,8 +84,8 @@ const (
 )
 
 // files are the answers to what the bundle will ask, as far as that can be told. Those that cannot be read are left to be asked for.
-func (r *rollout) files(vars inventory.Vars) map[string]helper.File {
-	ctl := r.answers()
+func (r *rollout) files(host string, vars inventory.Vars) map[string]helper.File {
+	ctl := r.answers(host)
 	ctl.Spelled = r.spelled(vars)
 	out := map[string]helper.File{}
 	total := int64(0)
@@ -168,7 +168,7 @@ func (r *rollout) evaluateHere(soft, hard context.Context, conn *connection, j h
 		defer lock.Release()
 		host = lock.Guard(host)
 	}
-	ctl := r.answers()
+	ctl := r.answers(conn.info.Name)
 	p, err := evaluator.Start(evaluator.Options{Command: command, Host: secrets.Over(ctl.Over(host)), Sinks: sinks, Deliver: ctl.Deliver, Now: r.env.Now,
 		Heard:     func() { r.announce(conn.info.Name, helper.WasTold) },
 		Rebooting: func(time.Duration) error { return nil }, // the connection is made anew by whoever asks next
@@ -208,7 +208,7 @@ func (s stream) Wait() error {
 
 // beside are the options of a session beside its host.
 func (r *rollout) beside(conn *connection, vars inventory.Vars, sinks []journal.Sink) beside.Options {
-	ctl := r.answers()
+	ctl := r.answers(conn.info.Name)
 	ctl.Spelled = r.spelled(vars)
 	b := r.env.binaries()
 	at := ""

@@ -38,6 +38,13 @@ exit code is 1 when any of them failed.`,
 			if timeout < 0 {
 				return usage("--timeout %s: want a time from now", timeout)
 			}
+			var err error
+			if c.repo, err = repositoryHere(); err != nil {
+				return err
+			}
+			if c.hosts, err = c.repo.choose(c.hosts); err != nil {
+				return err
+			}
 			if _, err := c.resolve(c.hosts); err != nil {
 				return err
 			}

@@ -85,12 +85,13 @@ func TestPackageTable(t *testing.T) {
 func TestForeignImports(t *testing.T) {
 	allowed := map[string][]string{
 		"go.starlark.net":         {"interp", "interp/template", "builtins", "internal/inventory", "cmd/fabgo"},
-		"golang.org/x/crypto/ssh": {"transport/ssh", "internal/sshd", "internal/sandbox", "internal/bench/dial"},
+		"golang.org/x/crypto/ssh": {"transport/ssh", "internal/sshd", "internal/sandbox", "internal/bench/dial", "internal/vault"},
 		"github.com/pkg/sftp":     {"transport/ssh", "internal/sshd"},
 		"github.com/spf13/cobra":  {"cmd/fabgo"},
 		"github.com/skeema":       {"transport/ssh"},
 		"github.com/aymanbagabas": {"internal/converge"},
-		"go.yaml.in/yaml":         {"internal/inventory"},
+		"go.yaml.in/yaml":         {"internal/inventory", "internal/vault"},
+		"filippo.io/age":          {"internal/vault"},
 		"github.com/BurntSushi":   {"internal/inventory"},
 	}
 	for _, p := range packages(t) {

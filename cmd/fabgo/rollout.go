@@ -36,6 +36,7 @@ type rollout struct {
 	show    *outlet
 	screen  *screen
 	stop    *interrupts
+	told    sync.Map // which overrides were told of, by host and name
 }
 
 func (e *env) rollOut(ctx context.Context, mode journal.Mode, f runFlags, args []string) error {
@@ -52,15 +53,21 @@ func (e *env) rollOut(ctx context.Context, mode journal.Mode, f runFlags, args [
 	if tasks := o.bundle.Tasks(); len(o.tasks) == 0 && len(tasks) > 0 {
 		fmt.Fprintf(e.Stderr, "%s has neither bootstrap_all nor main, so only its top level runs; `fabgo tasks %s` lists its tasks\n", report.Escape(args[0]), report.Escape(args[0]))
 	}
-	hosts := f.connect.hosts
+	if f.connect.repo, err = o.repository(); err != nil {
+		return err
+	}
+	hosts, err := f.connect.repo.choose(f.connect.hosts)
+	if err != nil {
+		return err
+	}
 	if len(hosts) == 0 {
-		hosts = []string{o.target()}
+		hosts = f.connect.repo.targets(o)
 	}
 	names, err := f.connect.resolve(hosts)
 	if err != nil {
 		return err
 	}
-	vars, err := o.variables(names, f.set)
+	vars, err := o.variables(f.connect.repo, names, f.set)
 	if err != nil {
 		return err
 	}
@@ -151,16 +158,24 @@ func (r *rollout) one(host string, vars inventory.Vars) (err error) {
 	return err
 }
 
-// nameless adds, where a host's name has no address, that nobody gave that name: it is the bundle's.
+// nameless adds, where a host's name has no address, who gave that name: the inventory, or nobody, and it is the bundle's.
 func (r *rollout) nameless(host string, err error) error {
 	te, ok := errors.AsType[*transport.Error](err)
 	_, dns := errors.AsType[*net.DNSError](err)
-	if !ok || !dns || len(r.flags.connect.hosts) > 0 {
+	if !ok || !dns {
 		return err
 	}
 	e := *te
 	e.Err = err
-	e.Hint = fmt.Sprintf("the name comes from that of the bundle, %s: -H names another host, and HostName in ssh_config gives %s an address", filepath.Base(r.opened.path), host)
+	hosts := r.flags.connect.repo.hosts
+	if h, known := hosts.Host(host); known {
+		e.Hint = fmt.Sprintf("%s:%d says how the host is reached: address gives it another one", hosts.Path, h.Line)
+		return &e
+	}
+	if len(r.flags.connect.hosts) > 0 {
+		return err
+	}
+	e.Hint = fmt.Sprintf("the name comes from that of the bundle, %s: -H names another host, and a line in %s or HostName in ssh_config gives %s an address", filepath.Base(r.opened.path), inventory.File, host)
 	return &e
 }
 

@@ -34,7 +34,8 @@ func (e *env) runCommand() *cobra.Command {
 else main; with neither, the top level of the bundle is all there is. Several tasks run in their
 order; NAME=VALUE after a task are its arguments.
 
-Without -H the host is the one that the bundle is named after: web1.star is for web1.
+Without -H the hosts are those that inventory.yaml gives to the bundle, else the one that it is
+named after: web1.star is for web1.
 
 The bundle is evaluated beside the host, by a helper that the first run brings there; where none
 can run, it is evaluated here. Beside the host the run goes on when the connection is lost: fabgo
@@ -90,6 +91,7 @@ func (f *runFlags) bind(e *env, cmd *cobra.Command) {
 	fl.StringVar(&f.where, "evaluate", "auto", "`WHERE` the bundle is evaluated: target (beside the host), controller (here, with every question over SSH), or auto: target where a helper can run")
 	cmd.ValidArgsFunction = e.completeRun
 	completeConnection(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("set", e.completeSet)
 }
 
 // verify finds what is wrong with the flags by themselves.

@@ -28,7 +28,7 @@ func TestScript(t *testing.T) {
 		Dir:                "testdata/script",
 		Setup:              settle,
 		Condition:          condition,
-		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"fabgo": runFabgo, "exits": exits, "bytes": outputBytes, "server": startServer, "logins": logins, "records": records, "connections": connections},
+		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"fabgo": runFabgo, "exits": exits, "bytes": outputBytes, "server": startServer, "logins": logins, "records": records, "connections": connections, "envsubst": substitute},
 		RequireUniqueNames: true,
 	})
 }
@@ -140,6 +140,15 @@ func connections(ts *testscript.TestScript, _ bool, args []string) {
 	if s, n := stat(ts, args); s.Connections != n {
 		ts.Fatalf("%d connections to %s, want %d", s.Connections, args[0], n)
 	}
+}
+
+// substitute is "envsubst FROM TO": a file with the variables of the script's environment spelled out.
+func substitute(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: envsubst FROM TO")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
 }
 
 // exits is "exits CODE COMMAND...": the command ends with that exit code.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -40,10 +41,14 @@ They are decrypted with the private keys of ~/.config/fabgo/identity, ~/.config/
 
 // opensVault is the vault of the repository that a folder belongs to.
 func (e *env) opensVault(dir string) (*vault.Vault, *prompter, error) {
-	root, err := interp.RootOf(dir)
+	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, nil, invalid(err)
+		return nil, nil, err
 	}
+	if st, err := os.Stat(abs); err != nil || !st.IsDir() {
+		return nil, nil, usage("--repository: %s is no folder", dir)
+	}
+	root := cmp.Or(interp.Root(abs), abs)
 	p := e.prompter()
 	return e.vault(root, p), p, nil
 }

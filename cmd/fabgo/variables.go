@@ -16,11 +16,14 @@ import (
 
 // variables reads the variables of the bundle for every host, and finds all that is missing or does not fit before any of them is
 // connected to. hosts are names without user and port.
-func (o *opened) variables(hosts, sets []string) ([]inventory.Vars, error) {
+func (o *opened) variables(repo *repository, hosts, sets []string) ([]inventory.Vars, error) {
+	if err := repo.hosts.Strays(repo.dirs(o.path), hosts); err != nil {
+		return nil, invalid(err)
+	}
 	vars := make([]inventory.Vars, len(hosts))
 	for i, h := range hosts {
 		var err error
-		if vars[i], err = inventory.Load(o.path, h, sets); err != nil {
+		if vars[i], err = repo.load(o.path, h, sets); err != nil {
 			return nil, invalid(err)
 		}
 	}
@@ -30,7 +33,7 @@ func (o *opened) variables(hosts, sets []string) ([]inventory.Vars, error) {
 	}
 	var ps interp.Problems
 	for _, c := range calls {
-		if p := o.missing(c, hosts, vars); p != nil {
+		if p := o.missing(c, repo, hosts, vars); p != nil {
 			ps = append(ps, p)
 		}
 		if p := misfit(c, vars); p != nil {
@@ -44,7 +47,7 @@ func (o *opened) variables(hosts, sets []string) ([]inventory.Vars, error) {
 }
 
 // missing says which hosts have no value for a variable without a default.
-func (o *opened) missing(c interp.StaticCall, hosts []string, vars []inventory.Vars) *interp.Problem {
+func (o *opened) missing(c interp.StaticCall, repo *repository, hosts []string, vars []inventory.Vars) *interp.Problem {
 	if c.HasDefault || c.Name == "" {
 		return nil
 	}
@@ -58,19 +61,19 @@ func (o *opened) missing(c interp.StaticCall, hosts []string, vars []inventory.V
 		return nil
 	}
 	file, on := "all.yaml", ""
-	if len(without) < len(hosts) {
-		file, on = without[0]+".yaml", " for "+strings.Join(without, ", ")
+	if len(without) < len(hosts) && !strings.HasPrefix(without[0], "@") {
+		file, on = filepath.Join("hosts", without[0]+".yaml"), " for "+strings.Join(without, ", ")
 	}
 	return &interp.Problem{
 		Pos: c.Pos, Source: c.Source, Msg: fmt.Sprintf("the variable %q is not set%s and has no default", c.Name, on),
-		Hint: fmt.Sprintf("--set %s=VALUE, or a line in %s", c.Name, filepath.Join(filepath.Dir(o.path), "vars", file)),
+		Hint: fmt.Sprintf("--set %s=VALUE, or a line in %s", c.Name, filepath.Join(repo.dirs(o.path)[0], "vars", file)),
 	}
 }
 
 // misfit says when the text of a variable cannot become what its default is.
 func misfit(c interp.StaticCall, vars []inventory.Vars) *interp.Problem {
-	dflt, err := starlark.EvalOptions(&syntax.FileOptions{}, new(starlark.Thread), "default", c.Default, nil)
-	if !c.HasDefault || err != nil { // a computed default: the run finds out
+	dflt, ok := defaultOf(c)
+	if !ok { // a computed default: the run finds out
 		return nil
 	}
 	if _, text := dflt.(starlark.String); text {
@@ -82,10 +85,16 @@ func misfit(c interp.StaticCall, vars []inventory.Vars) *interp.Problem {
 			continue
 		}
 		if _, err := interp.ParseLike(string(s), dflt); err != nil {
-			return &interp.Problem{Pos: c.Pos, Source: c.Source, Msg: fmt.Sprintf("the variable %q (%s): %v", c.Name, v.Origin[c.Name], err)}
+			return &interp.Problem{Pos: c.Pos, Source: c.Source, Msg: fmt.Sprintf("the variable %q (%s): %v", c.Name, v.Origin(c.Name), err)}
 		}
 	}
 	return nil
+}
+
+// defaultOf is the default of a variable, when it is not computed.
+func defaultOf(c interp.StaticCall) (starlark.Value, bool) {
+	v, err := starlark.EvalOptions(&syntax.FileOptions{}, new(starlark.Thread), "default", c.Default, nil)
+	return v, c.HasDefault && err == nil
 }
 
 // unasked refuses a --set NAME=VALUE that the bundle never asks for: it is misspelt.

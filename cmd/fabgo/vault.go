@@ -70,9 +70,9 @@ func (o *opened) lookUp(have func(name string) error) error {
 	return nil
 }
 
-// answers is the controller of a run, who has its secrets.
-func (r *rollout) answers() *controller.Controller {
-	c := r.env.controller(r.opened)
+// answers is the controller of a run on a host, who has its secrets.
+func (r *rollout) answers(host string) *controller.Controller {
+	c := r.controller(host)
 	c.Secret = r.secrets.Get
 	return c
 }

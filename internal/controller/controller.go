@@ -19,7 +19,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +36,9 @@ type Controller struct {
 	Spelled       Spelled // not nil: those who ask are not trusted
 	// Secret gives the bytes of a secret; nil: there are none.
 	Secret func(name string) ([]byte, error)
+
+	// Overridden is told, not nil, which file of Override is answered with instead of what a name means; by several goroutines at once.
+	Overridden func(name, file string)
 }
 
 // Over lets c answer the Ask ops and h all others.
@@ -115,21 +117,27 @@ func (c *Controller) explain(name string, err error) error {
 
 // place finds what a name means: a file system and a path in it, or a path of this machine.
 func (c *Controller) place(name string) (fsys fs.FS, file string, err error) {
+	over := override(c.Override)
+	if file := over.of(name); file != "" {
+		if c.Overridden != nil {
+			c.Overridden(name, over.path(file))
+		}
+		return rooted(c.Override), file, nil
+	}
+	return c.meant(name)
+}
+
+// meant is place without the override.
+func (c *Controller) meant(name string) (fsys fs.FS, file string, err error) {
 	if strings.HasPrefix(name, "/") && !strings.HasPrefix(name, "//") {
 		if !c.AbsolutePaths {
 			return nil, "", fmt.Errorf("absolute paths are not read")
 		}
 		return os.DirFS("/"), strings.TrimPrefix(path.Clean(name), "/"), nil
 	}
-	module, file, ok := strings.Cut(name, "//")
-	file = path.Clean(file)
-	if !ok || file == ".." || strings.HasPrefix(file, "../") || strings.HasPrefix(file, "/") {
+	module, file, ok := inRepository(name)
+	if !ok {
 		return nil, "", fmt.Errorf("%q is no name of a file of the bundle", name)
-	}
-	if c.Override != "" {
-		if _, err := os.Lstat(filepath.Join(c.Override, filepath.FromSlash(file))); err == nil && file != "." {
-			return rooted(c.Override), file, nil
-		}
 	}
 	if module == "" {
 		return rooted(c.Root), file, nil
@@ -139,45 +147,6 @@ func (c *Controller) place(name string) (fsys fs.FS, file string, err error) {
 		return nil, "", fmt.Errorf("there is no library %s", module)
 	}
 	return lib, file, nil
-}
-
-// rooted is a folder that symlinks do not lead out of.
-type rooted string
-
-func (r rooted) in(f func(*os.Root) error) error {
-	root, err := os.OpenRoot(string(r))
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return f(root)
-}
-
-// Open implements fs.FS.
-func (r rooted) Open(name string) (f fs.File, err error) {
-	err = r.in(func(root *os.Root) (err error) {
-		f, err = root.Open(filepath.FromSlash(name))
-		return err
-	})
-	return f, err
-}
-
-// ReadLink implements fs.ReadLinkFS.
-func (r rooted) ReadLink(name string) (target string, err error) {
-	err = r.in(func(root *os.Root) (err error) {
-		target, err = root.Readlink(filepath.FromSlash(name))
-		return err
-	})
-	return target, err
-}
-
-// Lstat implements fs.ReadLinkFS.
-func (r rooted) Lstat(name string) (info fs.FileInfo, err error) {
-	err = r.in(func(root *os.Root) (err error) {
-		info, err = root.Lstat(filepath.FromSlash(name))
-		return err
-	})
-	return info, err
 }
 
 func (c *Controller) file(name string) (transport.Content, error) {

@@ -3,9 +3,11 @@ package controller
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -53,14 +55,50 @@ func digestOf(r io.Reader) (transport.Digest, int64, error) {
 	return transport.Digest("sha256:" + hex.EncodeToString(h.Sum(nil))), n, err
 }
 
-// tree lists a folder for AskTree.
+// tree lists a folder for AskTree: that of the name, with the files of the override laid over it.
 func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
-	fsys, dir, err := c.place(name)
+	fsys, dir, err := c.meant(name)
 	if err != nil {
 		return nil, err
 	}
-	out := []transport.SourceEntry{}
-	err = fs.WalkDir(fsys, dir, func(p string, d fs.DirEntry, err error) error {
+	found := listing{}
+	folder := override(c.Override)
+	over := folder.of(name)
+	if err := c.list(name, fsys, dir, found.add); err != nil && (over == "" || !errors.Is(err, fs.ErrNotExist)) {
+		return nil, err
+	}
+	if over != "" {
+		err := c.list(name, rooted(c.Override), over, func(e transport.SourceEntry) {
+			found.add(e)
+			if e.Type != transport.Dir && c.Overridden != nil {
+				c.Overridden(strings.TrimSuffix(name, "/")+"/"+string(e.Path), folder.path(path.Join(over, string(e.Path))))
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	out := slices.AppendSeq([]transport.SourceEntry{}, maps.Values(found))
+	slices.SortFunc(out, func(a, b transport.SourceEntry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return out, nil
+}
+
+// listing are the entries of a tree by their paths.
+type listing map[transport.Text]transport.SourceEntry
+
+// add puts an entry in the place of one of the same path, and of all that lies below it when it is no folder.
+func (l listing) add(e transport.SourceEntry) {
+	if old, ok := l[e.Path]; ok && old.Type == transport.Dir && e.Type != transport.Dir {
+		maps.DeleteFunc(l, func(p transport.Text, _ transport.SourceEntry) bool {
+			return strings.HasPrefix(string(p), string(e.Path)+"/")
+		})
+	}
+	l[e.Path] = e
+}
+
+// list walks through a folder; folders come before what is in them.
+func (c *Controller) list(name string, fsys fs.FS, dir string, add func(transport.SourceEntry)) error {
+	return fs.WalkDir(fsys, dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -82,11 +120,9 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		e.Path = transport.Text(rel)
-		out = append(out, e)
+		add(e)
 		return nil
 	})
-	slices.SortFunc(out, func(a, b transport.SourceEntry) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	return out, err
 }
 
 func sourceEntry(fsys fs.FS, p string, d fs.DirEntry) (transport.SourceEntry, error) {

@@ -168,10 +168,15 @@ func (r *Recorder) Do(ctx context.Context, op transport.Op) (transport.Result, e
 	} else {
 		out.Result = transport.EncodeResult(res)
 		if d, ok := res.(transport.Data); ok {
-			if _, read := op.(transport.Read); read && r.secret {
+			_, read := op.(transport.Read)
+			if read && r.secret {
 				r.Hide(d.Content)
 			}
-			if kerr := r.keep(d.Content); kerr != nil {
+			keep := r.keep
+			if read && !r.secret && d.Content.Secret { // a bundle reads openly what it hid in an edit: of the secret in it there is a token
+				keep = r.keepAnyhow
+			}
+			if kerr := keep(d.Content); kerr != nil {
 				return nil, kerr
 			}
 		}
@@ -186,6 +191,10 @@ func (r *Recorder) keep(c transport.Content) error {
 	if r.hidden[c.Digest] {
 		return nil
 	}
+	return r.keepAnyhow(c)
+}
+
+func (r *Recorder) keepAnyhow(c transport.Content) error {
 	if err := r.each(func(s Sink) error { return s.Keep(c) }); err != nil {
 		return fmt.Errorf("%w: keep a content: %w", ErrWrite, err)
 	}

@@ -31,6 +31,10 @@ type Options struct {
 	KeepAlive      time.Duration // between questions whether the far end lives; 0 is ssh_config's, else 15 s; three without answer end it
 	Legacy         bool          // offer algorithms with known weaknesses too, for servers that have no others
 
+	// Known tells what an inventory knows of a host, or of one on the way, by its name: it wins over ssh_config, and what the target or an
+	// option says wins over it. Nil knows nothing.
+	Known func(name string) Known
+
 	// For servers that fabgo itself started: the one key to log in with, and the one key that the server may show. With Signer, no
 	// other identity is offered; with HostKey, known_hosts is not read.
 	Signer  ssh.Signer
@@ -46,6 +50,13 @@ type Options struct {
 
 	Sudo         bool                                  // act as root through sudo (or doas)
 	SudoPassword func(context.Context) ([]byte, error) // asked when sudo wants one; nil: an error then
+}
+
+// Known is what an inventory says of a host. What it leaves out, ssh_config says.
+type Known struct {
+	Address string // what is dialled
+	User    string
+	Port    int
 }
 
 // Timeouts are the deadlines of a connection's stages. Zero fields have the defaults given.

@@ -155,11 +155,16 @@ func (r resolver) resolve(text string, seen []string, hop bool) (Endpoint, error
 			return Endpoint{}, fmt.Errorf("resolve %s: ssh_config: Port %q is not a port", text, p)
 		}
 	}
-	if t.port != 0 {
-		e.Port = t.port
-	}
 	if e.User = cfg.first("user"); e.User == "" {
 		e.User = localUser()
+	}
+	if r.o.Known != nil {
+		if err := r.o.Known(t.host).over(&e); err != nil {
+			return Endpoint{}, fmt.Errorf("resolve %s: %w", text, err)
+		}
+	}
+	if t.port != 0 {
+		e.Port = t.port
 	}
 	if t.user != "" {
 		e.User = t.user
@@ -206,6 +211,23 @@ func (r resolver) resolve(text string, seen []string, hop bool) (Endpoint, error
 		e.Jumps = append(e.Jumps, j)
 	}
 	return e, nil
+}
+
+// over lays what is known of a host over what ssh_config says of it.
+func (k Known) over(e *Endpoint) error {
+	if k.Address != "" {
+		if err := checkHost(k.Address); err != nil {
+			return fmt.Errorf("its address in the inventory: %w", err)
+		}
+		e.Host = k.Address
+	}
+	if k.User != "" {
+		e.User = k.User
+	}
+	if k.Port != 0 {
+		e.Port = k.Port
+	}
+	return nil
 }
 
 func contains(list []string, s string) bool {

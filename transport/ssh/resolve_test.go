@@ -137,3 +137,34 @@ func FuzzShellWord(f *testing.F) {
 		}
 	})
 }
+
+// TestKnownHostsOfAnInventory: ssh_config < inventory < the target < options, for hosts on the way too.
+func TestKnownHostsOfAnInventory(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte("Host web1\n  HostName below\n  User below\n  Port 1\n  ProxyJump jump\nHost *\n  ConnectTimeout 7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]Known{"web1": {Address: "192.0.2.1", User: "inv", Port: 2}, "jump": {Address: "192.0.2.2", User: "hop"}, "bad": {Address: "-oX=y"}}
+	o := Options{Config: config, Known: func(name string) Known { return known[name] }}
+	for _, c := range []struct {
+		target, user string
+		port         int
+		want         string
+	}{
+		{"web1", "", 0, "inv@192.0.2.1:2"},
+		{"me@web1:3", "", 0, "me@192.0.2.1:3"},
+		{"web1", "flag", 4, "flag@192.0.2.1:4"},
+	} {
+		o.User, o.Port = c.user, c.port
+		e, err := Resolve(c.target, o)
+		if got := e.User + "@" + e.Addr(); err != nil || got != c.want || e.Name != "web1" || e.ConnectTimeout != 7*time.Second {
+			t.Errorf("%s: %s (%s), %v, want %s", c.target, got, e.Name, err, c.want)
+		}
+		if len(e.Jumps) != 1 || e.Jumps[0].User != "hop" || e.Jumps[0].Host != "192.0.2.2" {
+			t.Errorf("%s: on the way %+v", c.target, e.Jumps)
+		}
+	}
+	if _, err := Resolve("bad", o); err == nil || !strings.Contains(err.Error(), "its address in the inventory: a host cannot begin with a dash") {
+		t.Errorf("%v", err)
+	}
+}
