@@ -21,6 +21,7 @@ func fileNatives() starlark.StringDict {
 		native("file.line", fileLine),
 		native("file.block", fileBlock),
 		native("file.replace", fileReplace),
+		native("file.ini", fileINI),
 		native("file.sync", fileSync),
 		native("file.fetch", fileFetch),
 		native("file.exists", fileExists),
