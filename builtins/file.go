@@ -22,6 +22,7 @@ func fileNatives() starlark.StringDict {
 		native("file.block", fileBlock),
 		native("file.replace", fileReplace),
 		native("file.ini", fileINI),
+		native("file.json", fileJSON),
 		native("file.sync", fileSync),
 		native("file.fetch", fileFetch),
 		native("file.exists", fileExists),
