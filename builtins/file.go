@@ -23,6 +23,7 @@ func fileNatives() starlark.StringDict {
 		native("file.replace", fileReplace),
 		native("file.ini", fileINI),
 		native("file.json", fileJSON),
+		native("file.yaml", fileYAML),
 		native("file.sync", fileSync),
 		native("file.fetch", fileFetch),
 		native("file.exists", fileExists),
