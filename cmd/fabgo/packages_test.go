@@ -90,7 +90,7 @@ func TestForeignImports(t *testing.T) {
 		"github.com/spf13/cobra":  {"cmd/fabgo"},
 		"github.com/skeema":       {"transport/ssh"},
 		"github.com/aymanbagabas": {"internal/converge"},
-		"go.yaml.in/yaml":         {"internal/inventory", "internal/vault"},
+		"go.yaml.in/yaml":         {"builtins", "internal/inventory", "internal/vault"},
 		"filippo.io/age":          {"internal/vault"},
 		"github.com/BurntSushi":   {"internal/inventory"},
 	}
