@@ -95,17 +95,41 @@ func (h *Host) list(ctx context.Context, o transport.List) (transport.Listing, e
 		return transport.Listing{}, err
 	}
 	h.refreshNames()
-	l := transport.Listing{Entries: []transport.Entry{}}
-	if err := h.listInto(ctx, &l, o, unix.AT_FDCWD, string(o.Path), ""); err != nil {
+	l := listing{List: o, entries: []transport.Entry{}}
+	var manifest []transport.SourceEntry
+	if o.Against != nil {
+		var err error
+		if manifest, err = o.Against.Entries(); err != nil {
+			return transport.Listing{}, refuse("list", o.Path, err.Error(), "")
+		}
+		l.hashed = make(map[transport.Text]bool, len(manifest))
+		for _, e := range manifest {
+			if e.Type == transport.Regular {
+				l.hashed[e.Path] = true
+			}
+		}
+	}
+	if err := h.listInto(ctx, &l, unix.AT_FDCWD, string(o.Path), ""); err != nil {
 		return transport.Listing{}, fail("list", o.Path, err)
 	}
-	slices.SortFunc(l.Entries, func(a, b transport.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	return l, nil
+	slices.SortFunc(l.entries, func(a, b transport.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	out := transport.Listing{Entries: l.entries}
+	if o.Against != nil {
+		out = out.Without(manifest)
+	}
+	return out, nil
+}
+
+// listing is a List under way.
+type listing struct {
+	transport.List
+	hashed  map[transport.Text]bool // whose digests are wanted, unless all are
+	entries []transport.Entry
 }
 
 // listInto adds the folder rel below o.Path. What vanishes while we look is left out. Names are relative to the open folder, so that a
 // long path is walked once.
-func (h *Host) listInto(ctx context.Context, l *transport.Listing, o transport.List, parent int, dir, rel string) error {
+func (h *Host) listInto(ctx context.Context, l *listing, parent int, dir, rel string) error {
 	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NONBLOCK | unix.O_CLOEXEC
 	if rel != "" {
 		flags |= unix.O_NOFOLLOW
@@ -122,7 +146,7 @@ func (h *Host) listInto(ctx context.Context, l *transport.Listing, o transport.L
 	}
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
-			return interrupted("list "+string(o.Path), err)
+			return interrupted("list "+string(l.Path), err)
 		}
 		below := name
 		if rel != "" {
@@ -136,18 +160,18 @@ func (h *Host) listInto(ctx context.Context, l *transport.Listing, o transport.L
 			switch {
 			case e.Type == transport.Symlink:
 				e.Target, err = linkTarget(fd, name)
-			case e.Type == transport.Regular && o.Digest:
-				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, o.Path.Join(below))
+			case e.Type == transport.Regular && (l.Digest || l.hashed[e.Path]):
+				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, l.Path.Join(below))
 			}
 		}
 		if err == nil {
-			l.Entries = append(l.Entries, e)
-			if e.Type == transport.Dir && o.Recursive {
-				err = h.listInto(ctx, l, o, fd, name, below)
+			l.entries = append(l.entries, e)
+			if e.Type == transport.Dir && l.Recursive {
+				err = h.listInto(ctx, l, fd, name, below)
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fail("list", o.Path.Join(below), err)
+			return fail("list", l.Path.Join(below), err)
 		}
 	}
 	return nil
