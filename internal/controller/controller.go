@@ -13,7 +13,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,11 +70,13 @@ func (c *Controller) answer(a transport.Ask) (transport.Result, error) {
 		if err != nil {
 			return nil, c.explain(string(a.Name), err)
 		}
-		b, err := json.Marshal(entries)
+		return transport.Data{Content: transport.Manifest(entries)}, nil
+	case transport.AskFiles:
+		content, err := c.pack(a)
 		if err != nil {
-			return nil, err
+			return nil, c.explain(string(a.Name), err)
 		}
-		return transport.Data{Content: transport.Bytes(b)}, nil
+		return transport.Data{Content: content}, nil
 	}
 	return nil, &transport.Error{Kind: transport.Unsupported, Message: fmt.Sprintf("ask %s: this fabgo does not know the question", a.What)}
 }
@@ -88,6 +89,9 @@ func (c *Controller) explain(name string, err error) error {
 		e.Hint = "src is relative to the .star file that names it; //path is relative to " + c.Root
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind = transport.Denied
+	}
+	if te, ok := errors.AsType[*transport.Error](err); ok {
+		e.Kind, e.Hint = te.Kind, te.Hint
 	}
 	return e
 }

@@ -59,6 +59,8 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 	if err != nil {
 		return nil, err
 	}
+	fsys, done := opened(fsys)
+	defer done()
 	out := []transport.SourceEntry{}
 	err = fs.WalkDir(fsys, dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -74,7 +76,7 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 		if dir != "." {
 			rel = strings.TrimPrefix(p, dir+"/")
 		}
-		if err := c.mayRead(strings.TrimSuffix(name, "/") + "/" + rel); err != nil {
+		if err := c.mayRead(inTree(name, rel)); err != nil {
 			return err // the digests of what is not told would tell it
 		}
 		e, err := sourceEntry(fsys, p, d)
@@ -88,6 +90,9 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 	slices.SortFunc(out, func(a, b transport.SourceEntry) int { return strings.Compare(string(a.Path), string(b.Path)) })
 	return out, err
 }
+
+// inTree is the name of a file of a folder.
+func inTree(name, rel string) string { return strings.TrimSuffix(name, "/") + "/" + rel }
 
 func sourceEntry(fsys fs.FS, p string, d fs.DirEntry) (transport.SourceEntry, error) {
 	e := transport.SourceEntry{}

@@ -150,8 +150,8 @@ func (r *Recorder) Do(ctx context.Context, op transport.Op) (transport.Result, e
 	r.index++
 	if op.Changes() {
 		r.ran = true
-		if w, ok := op.(transport.Write); ok {
-			if err := r.keep(w.Content); err != nil {
+		for _, c := range written(op) {
+			if err := r.keep(c); err != nil {
 				return nil, err
 			}
 		}
@@ -171,8 +171,10 @@ func (r *Recorder) Do(ctx context.Context, op transport.Op) (transport.Result, e
 			if _, read := op.(transport.Read); read && r.secret {
 				r.Hide(d.Content)
 			}
-			if kerr := r.keep(d.Content); kerr != nil {
-				return nil, kerr
+			if ask, ok := op.(transport.Ask); !ok || !ask.Unseen {
+				if kerr := r.keep(d.Content); kerr != nil {
+					return nil, kerr
+				}
 			}
 		}
 	}
@@ -180,6 +182,18 @@ func (r *Recorder) Do(ctx context.Context, op transport.Op) (transport.Result, e
 		return nil, jerr
 	}
 	return res, err
+}
+
+// written are the contents that tell what a change wrote. Of a pack that is its manifest: the bytes are files of the bundle, thousands of
+// them.
+func written(op transport.Op) []transport.Content {
+	switch o := op.(type) {
+	case transport.Write:
+		return []transport.Content{o.Content}
+	case transport.Unpack:
+		return []transport.Content{o.Files}
+	}
+	return nil
 }
 
 func (r *Recorder) keep(c transport.Content) error {
