@@ -27,7 +27,7 @@ func contentOf(fsys fs.FS, file string) (transport.Content, error) {
 		return transport.Content{}, err
 	}
 	if !st.Mode().IsRegular() {
-		return transport.Content{}, fmt.Errorf("it is not a regular file")
+		return transport.Content{}, errNoFile
 	}
 	if st.Size() <= small {
 		b, err := io.ReadAll(io.LimitReader(f, small+1))
@@ -61,7 +61,7 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 	}
 	fsys, done := opened(fsys)
 	defer done()
-	out := []transport.SourceEntry{}
+	out, room := []transport.SourceEntry{}, make([]byte, 128<<10)
 	err = fs.WalkDir(fsys, dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -79,7 +79,7 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 		if err := c.mayRead(inTree(name, rel)); err != nil {
 			return err // the digests of what is not told would tell it
 		}
-		e, err := sourceEntry(fsys, p, d)
+		e, err := sourceEntry(fsys, p, d, room)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -94,7 +94,8 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 // inTree is the name of a file of a folder.
 func inTree(name, rel string) string { return strings.TrimSuffix(name, "/") + "/" + rel }
 
-func sourceEntry(fsys fs.FS, p string, d fs.DirEntry) (transport.SourceEntry, error) {
+// sourceEntry is a row of the list of a tree. room is for reading.
+func sourceEntry(fsys fs.FS, p string, d fs.DirEntry, room []byte) (transport.SourceEntry, error) {
 	e := transport.SourceEntry{}
 	switch {
 	case d.IsDir():
@@ -106,15 +107,22 @@ func sourceEntry(fsys fs.FS, p string, d fs.DirEntry) (transport.SourceEntry, er
 		}
 		e.Type, e.Target = transport.Symlink, transport.Text(target)
 	case d.Type().IsRegular():
-		c, err := contentOf(fsys, p)
+		b, mode, whole, err := readSmall(fsys, p, room)
 		if err != nil {
 			return e, err
 		}
-		info, err := d.Info()
+		e.Type, e.Executable = transport.Regular, mode&0o100 != 0
+		if e.Digest, e.Size = transport.DigestOf(b), int64(len(b)); whole {
+			break
+		}
+		f, err := fsys.Open(p)
 		if err != nil {
 			return e, err
 		}
-		e.Type, e.Digest, e.Size, e.Executable = transport.Regular, c.Digest, c.Size, info.Mode()&0o100 != 0
+		defer f.Close()
+		if e.Digest, e.Size, err = digestOf(f); err != nil {
+			return e, err
+		}
 	default:
 		return e, fmt.Errorf("%s is a device, pipe or socket", path.Base(p))
 	}

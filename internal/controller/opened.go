@@ -27,35 +27,53 @@ type beneath struct {
 	root *os.Root
 	at   string
 	dir  *os.Root // at
+	fd   *os.File // the same, where it was needed
 }
 
 func (b *beneath) close() {
+	b.leave()
+	b.root.Close()
+}
+
+// leave closes the folder that was read in last.
+func (b *beneath) leave() {
 	if b.dir != nil {
 		b.dir.Close()
-		b.dir = nil
 	}
-	b.root.Close()
+	if b.fd != nil {
+		b.fd.Close()
+	}
+	b.at, b.dir, b.fd = "", nil, nil
 }
 
 // folder opens the folder of a name, and answers its last name.
 func (b *beneath) folder(name string) (*os.Root, string, error) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
-	if dir == "." {
-		return b.root, filepath.FromSlash(base), nil
-	}
 	if b.dir != nil && b.at == dir {
-		return b.dir, filepath.FromSlash(base), nil
+		return b.dir, base, nil
 	}
 	d, err := b.root.OpenRoot(filepath.FromSlash(dir))
 	if err != nil {
 		return nil, "", err
 	}
-	if b.dir != nil {
-		b.dir.Close()
-	}
+	b.leave()
 	b.at, b.dir = dir, d
-	return d, filepath.FromSlash(base), nil
+	return d, base, nil
+}
+
+// descriptor is folder for system calls.
+func (b *beneath) descriptor(name string) (int, string, error) {
+	dir, base, err := b.folder(name)
+	if err != nil {
+		return -1, "", err
+	}
+	if b.fd == nil {
+		if b.fd, err = dir.Open("."); err != nil {
+			return -1, "", err
+		}
+	}
+	return int(b.fd.Fd()), base, nil
 }
 
 // Open implements fs.FS.

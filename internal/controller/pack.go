@@ -92,18 +92,11 @@ func (p *packed) read() ([]byte, error) {
 
 // readPacked reads a file into room, which is at least as large as it is to be.
 func readPacked(fsys fs.FS, file string, e transport.SourceEntry, room []byte) ([]byte, error) {
-	f, err := fsys.Open(file)
+	b, _, whole, err := readSmall(fsys, file, room[:min(e.Size+1, int64(len(room)))])
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	b := room[:e.Size]
-	n, err := io.ReadFull(f, b)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, err
-	}
-	var more [1]byte
-	if k, _ := f.Read(more[:]); k > 0 || n < len(b) || transport.DigestOf(b) != e.Digest {
+	if !whole || int64(len(b)) != e.Size || transport.DigestOf(b) != e.Digest {
 		return nil, &transport.Error{Kind: transport.IO, Message: "it has changed since its folder was listed", Hint: "run again"}
 	}
 	return b, nil

@@ -43,7 +43,7 @@ func (h *Host) stat(ctx context.Context, o transport.Stat) (transport.FileInfo, 
 			return transport.FileInfo{}, fail("stat", o.Path, err)
 		}
 	case info.Type == transport.Regular && (o.Digest || o.Against != nil && o.Against.Size == info.Size):
-		d, size, err := digestFile(ctx, unix.AT_FDCWD, p, 0, o.Path)
+		d, size, err := digestFile(ctx, unix.AT_FDCWD, p, 0, o.Path, nil)
 		if err != nil {
 			return transport.FileInfo{}, fail("read", o.Path, err)
 		}
@@ -95,7 +95,7 @@ func (h *Host) list(ctx context.Context, o transport.List) (transport.Listing, e
 		return transport.Listing{}, err
 	}
 	h.refreshNames()
-	l := listing{List: o, entries: []transport.Entry{}}
+	l := listing{List: o, entries: []transport.Entry{}, room: make([]byte, 128<<10)}
 	var manifest []transport.SourceEntry
 	if o.Against != nil {
 		var err error
@@ -125,6 +125,7 @@ type listing struct {
 	transport.List
 	hashed  map[transport.Text]bool // whose digests are wanted, unless all are
 	entries []transport.Entry
+	room    []byte // for reading
 }
 
 // listInto adds the folder rel below o.Path. What vanishes while we look is left out. Names are relative to the open folder, so that a
@@ -161,7 +162,7 @@ func (h *Host) listInto(ctx context.Context, l *listing, parent int, dir, rel st
 			case e.Type == transport.Symlink:
 				e.Target, err = linkTarget(fd, name)
 			case e.Type == transport.Regular && (l.Digest || l.hashed[e.Path]):
-				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, l.Path.Join(below))
+				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, l.Path.Join(below), l.room)
 			}
 		}
 		if err == nil {
