@@ -111,7 +111,7 @@ func (b *Binaries) get(p platform) (*binary, error) {
 		files = append(files, filepath.Join(d, "fabgo-"+p.os+"-"+p.arch))
 	}
 	for _, f := range files {
-		x, err := read(f)
+		x, err := read(f, b.Cache)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -121,7 +121,6 @@ func (b *Binaries) get(p platform) (*binary, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the helper: %w", err)
 		}
-		x.cache = b.Cache
 		if b.found == nil {
 			b.found = map[string]*binary{}
 		}
@@ -131,18 +130,29 @@ func (b *Binaries) get(p platform) (*binary, error) {
 	return nil, fmt.Errorf("there is no helper for %s here: no fabgo-%s-%s in %s (make release builds it)", p, p.os, p.arch, strings.Join(b.Dirs, ", "))
 }
 
-func read(file string) (*binary, error) {
+func read(file, cache string) (*binary, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if digest, ok := remembered(cache, file, st); ok {
+		return &binary{file: file, digest: digest, size: st.Size(), cache: cache}, nil
+	}
 	h := sha256.New()
 	n, err := io.Copy(h, f)
 	if err != nil {
 		return nil, err
 	}
-	return &binary{file: file, digest: hex.EncodeToString(h.Sum(nil)), size: n}, nil
+	x := &binary{file: file, digest: hex.EncodeToString(h.Sum(nil)), size: n, cache: cache}
+	if n == st.Size() {
+		remember(cache, file, st, x.digest)
+	}
+	return x, nil
 }
 
 // name is that of its file on hosts.
@@ -177,6 +187,7 @@ func (b *binary) compress() ([]byte, error) {
 		return nil, err
 	}
 	if hex.EncodeToString(h.Sum(nil)) != b.digest {
+		os.Remove(memo(b.cache, b.file)) // it remembers what is not so; there may be none
 		return nil, fmt.Errorf("%s changed while it was read", b.file)
 	}
 	return out.Bytes(), nil

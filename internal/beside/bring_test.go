@@ -51,7 +51,7 @@ func bringSlowly(t *testing.T, size int) (told []int64, packed int64) {
 	if err := os.WriteFile(file, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	x, err := read(file)
+	x, err := read(file, "")
 	if err != nil {
 		t.Fatal(err)
 	}
