@@ -3,7 +3,6 @@ package transport
 import (
 	"bytes"
 	"cmp"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -107,7 +106,11 @@ func entryOf(line string) (e SourceEntry, err error) {
 	default:
 		return e, fmt.Errorf("%q is no type of a file", f[0])
 	}
-	if want := map[bool]int{true: 6, false: 5}[e.Type == Symlink]; n != want {
+	want := 5
+	if e.Type == Symlink {
+		want++
+	}
+	if n != want {
 		return e, fmt.Errorf("it has %d fields instead of %d", n, want)
 	}
 	if f[1] != "-" {
@@ -118,10 +121,11 @@ func entryOf(line string) (e SourceEntry, err error) {
 	if e.Size, err = strconv.ParseInt(f[2], 10, 64); err != nil || e.Size < 0 || e.Size > 0 && e.Type != Regular {
 		return e, fmt.Errorf("%q is no size", f[2])
 	}
-	if sum, err := hex.DecodeString(f[3]); (err != nil || len(sum) != 32) != (e.Type != Regular) || e.Type != Regular && f[3] != "-" {
-		return e, fmt.Errorf("%q is no digest", f[3])
-	} else if e.Type == Regular {
+	switch {
+	case e.Type == Regular && len(f[3]) == 64 && strings.Trim(f[3], "0123456789abcdef") == "":
 		e.Digest = Digest(digestPrefix + f[3])
+	case e.Type == Regular || f[3] != "-":
+		return e, fmt.Errorf("%q is no digest", f[3])
 	}
 	path, ok := nameOf(f[4])
 	if !ok || !inside(path) {

@@ -43,7 +43,7 @@ func (h *Host) stat(ctx context.Context, o transport.Stat) (transport.FileInfo, 
 			return transport.FileInfo{}, fail("stat", o.Path, err)
 		}
 	case info.Type == transport.Regular && (o.Digest || o.Against != nil && o.Against.Size == info.Size):
-		d, size, err := digestFile(ctx, unix.AT_FDCWD, p, 0, o.Path, nil)
+		d, size, err := digestFile(ctx, unix.AT_FDCWD, p, 0, func() transport.Path { return o.Path }, nil)
 		if err != nil {
 			return transport.FileInfo{}, fail("read", o.Path, err)
 		}
@@ -103,6 +103,7 @@ func (h *Host) list(ctx context.Context, o transport.List) (transport.Listing, e
 			return transport.Listing{}, refuse("list", o.Path, err.Error(), "")
 		}
 		l.hashed = make(map[transport.Text]bool, len(manifest))
+		l.entries = make([]transport.Entry, 0, len(manifest)+16)
 		for _, e := range manifest {
 			if e.Type == transport.Regular {
 				l.hashed[e.Path] = true
@@ -162,7 +163,7 @@ func (h *Host) listInto(ctx context.Context, l *listing, parent int, dir, rel st
 			case e.Type == transport.Symlink:
 				e.Target, err = linkTarget(fd, name)
 			case e.Type == transport.Regular && (l.Digest || l.hashed[e.Path]):
-				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, l.Path.Join(below), l.room)
+				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, func() transport.Path { return l.Path.Join(below) }, l.room)
 			}
 		}
 		if err == nil {
