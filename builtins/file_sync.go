@@ -285,15 +285,6 @@ func (r *syncTree) apply(ctx context.Context, h transport.Host, p converge.Pair)
 	return converge.ApplyFile(ctx, h, p, converge.FileOptions{Recursive: true})
 }
 
-// listTree lists a folder with all below it; a missing one has nothing.
-func listTree(ctx context.Context, h transport.Host, dir transport.Path, digest bool) ([]transport.Entry, error) {
-	l, err := transport.Do[transport.Listing](ctx, h, transport.List{Path: dir, Recursive: true, Digest: digest})
-	if transport.KindOf(err) == transport.NotFound {
-		return nil, nil
-	}
-	return l.Entries, err
-}
-
 // probeTree finds wanted files in the listing of a folder, and asks for those that do not lie below it.
 func probeTree(ctx context.Context, h transport.Host, dir transport.Path, entries []transport.Entry, want []converge.Object) ([]converge.Object, error) {
 	listed := make(map[transport.Path]transport.FileInfo, len(entries))
