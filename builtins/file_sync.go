@@ -2,9 +2,8 @@ package builtins
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -33,11 +32,13 @@ type syncTree struct {
 	args     syncArgs
 	name     string // the controller's name of the folder
 	wanted   []syncEntry
-	paths    map[string]bool // of wanted
+	paths    map[string]bool        // of wanted
+	places   map[transport.Path]int // in wanted, of regular files, by their paths on the host
 	excluded []exclusion
 	contents map[transport.Digest]*sourceBytes
-	seen     []transport.Entry // what Want saw of the destination, for the Probe that follows it
-	whole    bool              // Probe found that most of the destination is ours
+	manifest []transport.SourceEntry // of wanted
+	against  transport.Content       // the same
+	seen     []transport.Entry       // what Want saw of the destination, for the Probe that follows it
 }
 
 // syncEntry is one entry of the source; content, where it is known already, is that of a template.
@@ -51,7 +52,7 @@ func fileSync(c *call, a syncArgs) (starlark.Value, error) {
 	if a.Delete && (a.Dest == "/" || a.Dest.Dir() == "/") {
 		return nil, fmt.Errorf("file.sync: delete: %s holds a part of the system: name a folder further down", a.Dest)
 	}
-	r := &syncTree{call: c, args: a, paths: map[string]bool{}, contents: map[transport.Digest]*sourceBytes{}}
+	r := &syncTree{call: c, args: a, paths: map[string]bool{}, places: map[transport.Path]int{}, contents: map[transport.Digest]*sourceBytes{}}
 	for _, x := range a.Exclude {
 		e, err := exclusionOf(x)
 		if err != nil {
@@ -78,12 +79,8 @@ func (r *syncTree) source() error {
 	if err != nil {
 		return err
 	}
-	b, err := listing.ReadAll(64 << 20)
+	entries, err := listing.Entries()
 	if err != nil {
-		return err
-	}
-	var entries []transport.SourceEntry
-	if err := json.Unmarshal(b, &entries); err != nil {
 		return fmt.Errorf("file.sync: list %s: %w", r.name, err)
 	}
 	for _, e := range entries {
@@ -111,9 +108,25 @@ func (r *syncTree) source() error {
 			return fmt.Errorf("file.sync: %s holds both %s and %s%s, which would be the same file", r.args.Src, s.name, s.name, r.args.Suffix)
 		}
 		r.paths[s.name] = true
+		if s.Type == transport.Regular {
+			r.places[r.args.Dest.Join(s.name)] = len(r.wanted)
+		}
 		r.wanted = append(r.wanted, s)
+		r.manifest = append(r.manifest, s.entry())
 	}
+	slices.SortFunc(r.manifest, func(a, b transport.SourceEntry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	r.against = transport.Manifest(r.manifest)
 	return nil
+}
+
+// entry is what is to be under the destination.
+func (s syncEntry) entry() transport.SourceEntry {
+	e := s.SourceEntry
+	e.Path = transport.Text(s.name)
+	if s.content != nil {
+		e.Digest, e.Size = s.content.Digest, s.content.Size
+	}
+	return e
 }
 
 func (r *syncTree) sourceName(e transport.SourceEntry) string {
@@ -141,7 +154,7 @@ func (r *syncTree) Want(ctx context.Context, h transport.Host) ([]converge.Objec
 		}
 		want = append(above, want...)
 	}
-	there, err := listTree(ctx, h, r.args.Dest, false)
+	there, err := r.list(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -220,105 +233,59 @@ func cutLast(p string) (dir, base string) {
 	return p[:max(i, 0)], p[i+1:]
 }
 
-// Probe asks for the tree at once, unless most of it is none of ours: then reading all of it would cost more than asking.
-func (r *syncTree) Probe(ctx context.Context, h transport.Host, want []converge.Object) ([]converge.Object, error) {
-	there, err := r.look(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	if r.whole {
-		return probeTree(ctx, h, r.args.Dest, there, want)
-	}
-	for i, e := range there {
-		if e.Type != transport.Regular || !r.paths[string(e.Path)] {
-			continue
-		}
-		fi, err := transport.Do[transport.FileInfo](ctx, h, transport.Stat{Path: r.args.Dest.Join(string(e.Path)), Digest: true})
-		if err != nil {
+// Probe asks for the tree at once.
+func (r *syncTree) Probe(ctx context.Context, h transport.Host, want []converge.Object) (have []converge.Object, err error) {
+	there := r.seen
+	if r.seen = nil; there == nil {
+		if there, err = r.list(ctx, h); err != nil {
 			return nil, err
 		}
-		there[i].FileInfo = fi
 	}
 	return probeTree(ctx, h, r.args.Dest, there, want)
 }
 
-// look lists the folder, with digests when most of it is ours. Whether it is, is told by what Want saw; after a change it is known.
-func (r *syncTree) look(ctx context.Context, h transport.Host) (there []transport.Entry, err error) {
-	if there, r.seen = r.seen, nil; there == nil && !r.whole {
-		if there, err = listTree(ctx, h, r.args.Dest, false); err != nil {
-			return nil, err
-		}
+// list lists the destination. The host compares it with what is wanted, so that thousands of files need no more words than one.
+func (r *syncTree) list(ctx context.Context, h transport.Host) ([]transport.Entry, error) {
+	l, err := transport.Do[transport.Listing](ctx, h, transport.List{Path: r.args.Dest, Recursive: true, Against: &r.against})
+	if transport.KindOf(err) == transport.NotFound {
+		return []transport.Entry{}, nil
 	}
-	r.whole = r.whole || len(there) <= 2*len(r.wanted)+100
-	if !r.whole {
-		return there, nil
-	}
-	return listTree(ctx, h, r.args.Dest, true)
-}
-
-// sourceBytes is a content of the bundle, asked for once and only when its bytes are needed.
-type sourceBytes struct {
-	name string // one of the files that hold it
-	got  *transport.Content
-}
-
-func (s *sourceBytes) ask(ctx context.Context, h transport.Host) error {
-	if s.got != nil {
-		return nil
-	}
-	d, err := transport.Do[transport.Data](ctx, h, transport.Ask{What: transport.AskFile, Name: transport.Text(s.name)})
-	if err == nil {
-		s.got = &d.Content
-	}
-	return err
-}
-
-func (r *syncTree) content(ctx context.Context, h transport.Host, s syncEntry) *transport.Content {
-	if s.content != nil {
-		return s.content
-	}
-	src := r.contents[s.Digest]
-	if src == nil {
-		src = &sourceBytes{name: r.sourceName(s.SourceEntry)}
-		r.contents[s.Digest] = src
-	}
-	c := transport.Source(s.Digest, s.Size, func() (io.ReadCloser, error) {
-		if err := src.ask(ctx, h); err != nil {
-			return nil, err
-		}
-		return src.got.Open()
-	})
-	return &c
+	return l.With(r.manifest).Entries, err
 }
 
 func (r *syncTree) Apply(ctx context.Context, h transport.Host, delta []converge.Pair) error {
-	for _, p := range delta {
-		if f := p.Want.File; f != nil && f.Content != nil {
-			if src := r.contents[f.Content.Digest]; src != nil {
-				if err := src.ask(ctx, h); err != nil { // before the write, not within it
-					return err
-				}
-				if src.got.Digest != f.Content.Digest {
-					return fmt.Errorf("%s changed while %s was synced", src.name, r.args.Src)
-				}
-				w := *f
-				w.Content, p.Want.File = src.got, &w
+	packs := r.packs(delta)
+	for i, p := range delta {
+		if p.Want.Absent && packs != nil { // in place of what goes something may come, but not the other way round
+			if err := r.unpack(ctx, h, packs); err != nil {
+				return err
 			}
+			packs = nil
 		}
-		if err := converge.ApplyFile(ctx, h, p, converge.FileOptions{Recursive: true}); err != nil {
+		if packs.hold(i) {
+			continue
+		}
+		if err := r.apply(ctx, h, p); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.unpack(ctx, h, packs)
 }
 
-// listTree lists a folder with all below it; a missing one has nothing.
-func listTree(ctx context.Context, h transport.Host, dir transport.Path, digest bool) ([]transport.Entry, error) {
-	l, err := transport.Do[transport.Listing](ctx, h, transport.List{Path: dir, Recursive: true, Digest: digest})
-	if transport.KindOf(err) == transport.NotFound {
-		return nil, nil
+func (r *syncTree) apply(ctx context.Context, h transport.Host, p converge.Pair) error {
+	if f := p.Want.File; f != nil && f.Content != nil {
+		if src := r.contents[f.Content.Digest]; src != nil {
+			if err := src.ask(ctx, h); err != nil { // before the write, not within it
+				return err
+			}
+			if src.got.Digest != f.Content.Digest {
+				return fmt.Errorf("%s changed while %s was synced", src.name, r.args.Src)
+			}
+			w := *f
+			w.Content, p.Want.File = src.got, &w
+		}
 	}
-	return l.Entries, err
+	return converge.ApplyFile(ctx, h, p, converge.FileOptions{Recursive: true})
 }
 
 // probeTree finds wanted files in the listing of a folder, and asks for those that do not lie below it.

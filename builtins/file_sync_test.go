@@ -170,10 +170,25 @@ func TestSyncBesideOtherFiles(t *testing.T) {
 		}
 	}
 	s.law(`file.sync("one", "`+d+`")`, func() string { return tree(t, d) })
+	lists := 0
 	for _, r := range s.plan(`file.sync("one", "` + d + `")`).ok().records {
-		if o, ok := r.Body.(journal.Outcome); ok && strings.Contains(string(o.Op), `"list"`) && strings.Contains(string(o.Op), `"digest"`) {
-			t.Errorf("asked for all digests: %s", o.Op)
+		o, ok := r.Body.(journal.Outcome)
+		if !ok || !strings.Contains(string(o.Op), `"kind":"list"`) {
+			continue
 		}
+		lists++
+		res, err := transport.DecodeResult(transport.List{}, o.Result)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range res.(transport.Listing).Entries {
+			if e.Digest != "" {
+				t.Errorf("%s was read, which is none of ours", e.Path)
+			}
+		}
+	}
+	if lists != 1 {
+		t.Errorf("the destination was listed %d times", lists)
 	}
 }
 
@@ -296,4 +311,76 @@ note(str(file.fetch("D/nosuch", "in", required = False)))
 	s.run(strings.ReplaceAll(`file.fetch("D/small", "in")`, "D/", d+"/")).fails(journal.Broken, "no way to write on the controller")
 	s.deliver = func(string, transport.Content) error { return context.DeadlineExceeded }
 	s.run(strings.ReplaceAll(`file.fetch("D/small", "in")`, "D/", d+"/")).fails(journal.Broken, "deadline")
+}
+
+// TestSyncInPacks: many small files cost a few ops, and their bytes do not get into the journal.
+func TestSyncInPacks(t *testing.T) {
+	s := newLocal(t)
+	const files = 300
+	for i := range files {
+		s.write(fmt.Sprintf("many/%02d/%03d", i%10, i), fmt.Sprint("content ", i))
+	}
+	s.write("many/run.sh", "#!/bin/sh\n")
+	if err := os.Chmod(s.dir+"/many/run.sh", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write("many/big", strings.Repeat("x", packable+1))
+	s.write("many/new.conf.j2", "{{ x }}")
+	d := t.TempDir()
+	source := `file.sync("many", "` + d + `/many", vars = {"x": "rendered"}, delete = True)`
+	p := s.run(source).ok()
+	counts := map[string]int{}
+	for _, r := range p.records {
+		if o, ok := r.Body.(journal.Outcome); ok {
+			op, err := transport.DecodeOp(o.Op)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts[op.Kind()]++
+		}
+	}
+	if counts["unpack"] != 1 || counts["write"] != 2 {
+		t.Errorf("ops: %v", counts)
+	}
+	full, short := 0, 0
+	for _, r := range p.records {
+		if e, ok := r.Body.(journal.End); ok {
+			for _, x := range e.Diff {
+				switch {
+				case x.Text != "":
+					full++
+				case x.Attr == "" && x.To == "file":
+					short++
+				}
+			}
+		}
+	}
+	if full < 50 || full > 100 || short != files+3 {
+		t.Errorf("%d files are shown, %d are named", full, short)
+	}
+	for name, want := range map[string]string{"new.conf": "rendered", "00/000": "content 0", "09/299": "content 299", "run.sh": "#!/bin/sh\n"} {
+		if b, err := os.ReadFile(d + "/many/" + name); err != nil || string(b) != want {
+			t.Errorf("%s holds %q, %v", name, b, err)
+		}
+	}
+	if st, err := os.Stat(d + "/many/run.sh"); err != nil || st.Mode() != 0o755 {
+		t.Errorf("run.sh: %v, %v", st.Mode(), err)
+	}
+	for i := range 40 { // old files, and what goes and comes in their places
+		s.write(fmt.Sprintf("many/%02d/%03d", i%10, i), fmt.Sprint("newer ", i))
+		s.write(fmt.Sprintf("many/fresh/%03d", i), fmt.Sprint("fresh ", i))
+		if err := os.WriteFile(fmt.Sprintf("%s/many/extra%d", d, i), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(d+"/many/00/000", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.law(source, func() string { return tree(t, d) })
+	if st, err := os.Stat(d + "/many/00/000"); err != nil || st.Mode() != 0o600 {
+		t.Errorf("a mode that was not said: %v, %v", st.Mode(), err)
+	}
+	if tree(t, d+"/many") == "" || strings.Contains(tree(t, d), "extra") {
+		t.Error("what is not in the source is still there")
+	}
 }

@@ -56,6 +56,8 @@ func DecodeOp(b []byte) (Op, error) {
 		return decode[Exec](b)
 	case "write":
 		return decode[Write](b)
+	case "unpack":
+		return decode[Unpack](b)
 	case "mkdir":
 		return decode[Mkdir](b)
 	case "link":
@@ -100,7 +102,7 @@ func DecodeResult(op Op, b []byte) (Result, error) {
 		return decode[Output](b)
 	case Write:
 		return decode[Written](b)
-	case Mkdir, Link, Remove, SetAttr:
+	case Unpack, Mkdir, Link, Remove, SetAttr:
 		return decode[Done](b)
 	}
 	return nil, fmt.Errorf("decode result: unknown op %T", op)
@@ -117,6 +119,15 @@ func BindOp(op Op, get func(Content) Content) Op {
 		return o
 	case Write:
 		o.Content = bound(o.Content, get)
+		return o
+	case List:
+		o.Against = bind(o.Against, get)
+		return o
+	case Unpack:
+		o.Files, o.Pack = get(o.Files), get(o.Pack)
+		return o
+	case Ask:
+		o.Files = bind(o.Files, get)
 		return o
 	}
 	return op

@@ -21,16 +21,17 @@ func content(s string) *Content {
 // ops holds every op twice: as its zero value and with every field set.
 var ops = []Op{
 	Stat{}, Stat{Path: "/a b\n\xff", Follow: true, Digest: true, Against: content("x")},
-	List{}, List{Path: "/<&>", Recursive: true, Digest: true},
+	List{}, List{Path: "/<&>", Recursive: true, Digest: true, Against: content("m")},
 	Read{}, Read{Path: "/é\u2028", Offset: 5, Limit: 7},
 	Lookup{}, Lookup{Table: Users, Keys: Texts("root", "\xff", "")},
 	Exec{}, Exec{Argv: Texts("a", "", "\x01\x80"), Env: map[string]Text{"B": "2", "A": "\xff"}, Dir: "/d", User: "u", Login: true, Stdin: content(""), Timeout: time.Second, Limit: 9, Change: true},
 	Write{}, Write{Path: "/w", Content: String("w"), Mode: "0640", Owner: "o", Group: "g", Follow: true, Backup: "/w~", Validate: Texts("v", "%s")},
+	Unpack{}, Unpack{Path: "/u", Files: String("m"), Pack: String("p"), Owner: "o", Group: "g"},
 	Mkdir{}, Mkdir{Path: "/m", Mode: "0700", Owner: "o", Group: "g", Parents: true},
 	Link{}, Link{Path: "/l", Target: "../\xfe", Hard: true, Owner: "o", Group: "g"},
 	Remove{}, Remove{Path: "/r", Recursive: true},
 	SetAttr{}, SetAttr{Path: "/s", Mode: "0755", Owner: "o", Group: "g", Recursive: true, FileMode: "0644"},
-	Ask{}, Ask{What: AskFile, Name: "deploy/x"},
+	Ask{}, Ask{What: AskFiles, Name: "deploy/x", Files: content("m"), Unseen: true},
 }
 
 var results = []struct {
@@ -41,13 +42,14 @@ var results = []struct {
 	{Stat{}, FileInfo{Type: Regular, Mode: "4755", UID: 1, GID: 2, Owner: "o", Group: "\xff", Size: 3, ModTime: 4, Target: "t", Digest: "sha256:x", Same: true}},
 	{List{}, Listing{Entries: []Entry{}}},
 	{List{}, Listing{Entries: []Entry{{Path: "a\xff", FileInfo: FileInfo{Type: Symlink, Target: "<b>"}}}}},
+	{List{}, Listing{Entries: []Entry{}, Alike: []Alike{{Type: Regular, Executable: true, Mode: "0755", UID: 1, GID: 2, Owner: "o", Group: "\xff"}}}},
 	{Read{}, Data{Content: String("data"), More: true}},
 	{Ask{}, Data{Content: String("")}},
 	{Lookup{}, Rows{Rows: []Row{{Key: "k", Fields: map[string]Text{"b": "\xff", "a": ""}}}}},
 	{Exec{}, Output{Code: 137, Signal: "KILL", Stdout: "\x00\xff", Stderr: "e", StdoutCut: 1, StderrCut: 2}},
 	{Write{}, Written{}},
 	{Write{}, Written{Validation: &Output{Code: 1, Stderr: "bad"}}},
-	{Mkdir{}, Done{}}, {Link{}, Done{}}, {Remove{}, Done{}}, {SetAttr{}, Done{}},
+	{Unpack{}, Done{}}, {Mkdir{}, Done{}}, {Link{}, Done{}}, {Remove{}, Done{}}, {SetAttr{}, Done{}},
 }
 
 // allSet fails for a struct in which a field is zero: a new field must get into the test.
@@ -147,7 +149,7 @@ func TestBind(t *testing.T) {
 		if c.Known() {
 			t.Error("a decoded content has bytes")
 		}
-		for _, s := range []string{"x", "", "w", "data"} {
+		for _, s := range []string{"x", "", "w", "data", "m", "p"} {
 			if b := String(s); b.Digest == c.Digest {
 				return b
 			}
@@ -161,6 +163,9 @@ func TestBind(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w, ok := op.(Write); ok && w.Content.Digest == "" {
+			continue
+		}
+		if u, ok := op.(Unpack); ok && u.Pack.Digest == "" {
 			continue
 		}
 		bound := BindOp(back, bytesOf)
@@ -177,6 +182,18 @@ func TestBind(t *testing.T) {
 			if o.Against != nil && !o.Against.Known() {
 				t.Error("what to compare with has no bytes")
 			}
+		case List:
+			if o.Against != nil && !o.Against.Known() {
+				t.Error("the manifest to compare with has no bytes")
+			}
+		case Unpack:
+			if !o.Files.Known() || !o.Pack.Known() {
+				t.Error("what is to be unpacked has no bytes")
+			}
+		case Ask:
+			if o.Files != nil && !o.Files.Known() {
+				t.Error("the manifest of what is asked for has no bytes")
+			}
 		}
 	}
 	r, err := DecodeResult(Read{}, EncodeResult(Data{Content: String("data")}))
@@ -192,7 +209,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestKindsAndChanges(t *testing.T) {
-	changing := map[string]bool{"write": true, "mkdir": true, "link": true, "remove": true, "setattr": true}
+	changing := map[string]bool{"write": true, "unpack": true, "mkdir": true, "link": true, "remove": true, "setattr": true}
 	for _, op := range ops {
 		want := changing[op.Kind()]
 		if e, ok := op.(Exec); ok {

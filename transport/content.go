@@ -17,8 +17,10 @@ type Digest string
 // DigestOf is the digest of b.
 func DigestOf(b []byte) Digest {
 	sum := sha256.Sum256(b)
-	return Digest("sha256:" + hex.EncodeToString(sum[:]))
+	return Digest(digestPrefix + hex.EncodeToString(sum[:]))
 }
+
+const digestPrefix = "sha256:"
 
 // Content is what a file holds, or is to hold: named by digest and size, with a way to get at the bytes. Only digest and size
 // are encoded; the bytes travel and are kept apart, by digest. Contents are compared by Digest.

@@ -26,6 +26,9 @@ type List struct {
 	Path      Path `json:"path"`
 	Recursive bool `json:"recursive,omitempty"` // the whole tree; symlinks are not followed, other file systems are entered
 	Digest    bool `json:"digest,omitempty"`    // of every regular file's content
+	// Against is a manifest: what is as it says is left out of the answer (see Listing.Alike), and of regular files only those have a
+	// digest that the manifest names as such, unless Digest is set.
+	Against *Content `json:"against,omitempty"`
 }
 
 // Read asks for the bytes of a file, through symlinks. It answers Data. Limit 0 means ReadLimit; a file (or the rest behind Offset)
@@ -77,6 +80,17 @@ type Write struct {
 	Validate []Text  `json:"validate,omitempty"` // run with the new file's temporary name for %s; unless it exits 0 nothing is replaced
 }
 
+// Unpack writes many small files below a folder, each of them as Write does: a reader sees the old file or the new one. Folders that they
+// are in must exist. Nothing is written when the manifest, an owner or a group is refused; what fails later leaves each file either as it
+// was or written. It answers Done.
+type Unpack struct {
+	Path  Path    `json:"path"`
+	Files Content `json:"files"` // a manifest of regular files; a mode that it does not say is treated as Write does
+	Pack  Content `json:"pack"`  // their bytes, in the order of the manifest, with nothing in between
+	Owner Text    `json:"owner,omitempty"`
+	Group Text    `json:"group,omitempty"`
+}
+
 // Mkdir makes a folder. A folder that is there already is an error of kind Refused. It answers Done.
 type Mkdir struct {
 	Path    Path `json:"path"`
@@ -118,8 +132,10 @@ type SetAttr struct {
 
 // Ask is answered by the controller, not by the machine. It answers Data.
 type Ask struct {
-	What Question `json:"what"`
-	Name Text     `json:"name,omitempty"`
+	What   Question `json:"what"`
+	Name   Text     `json:"name,omitempty"`
+	Files  *Content `json:"files,omitempty"`  // of AskFiles: a manifest
+	Unseen bool     `json:"unseen,omitempty"` // who asks hands the answer on and does not look into it: journals do not keep its bytes
 }
 
 // Question is what an Ask can be about.
@@ -128,23 +144,14 @@ type Question string
 // The questions. Their answers are recorded, which is what keeps a bundle deterministic.
 const (
 	AskFile  Question = "file"  // the content of a file of the bundle; Name is its path on the controller
-	AskTree  Question = "tree"  // a folder of the bundle: a JSON list of SourceEntry, sorted by path
+	AskTree  Question = "tree"  // a folder of the bundle: a manifest, without modes; symlinks are not followed
+	AskFiles Question = "files" // the pack of some regular files of a folder of the bundle: see Unpack
 	AskToken Question = "token" // 32 random hexadecimal digits
 	AskTime  Question = "time"  // the time, RFC 3339 in UTC
 	// AskSecret is about the secret Name. The bundle is answered its token; the bytes go no further than to who carries out the ops (package
 	// secrets).
 	AskSecret Question = "secret"
 )
-
-// SourceEntry is one row of the answer to AskTree. Symlinks are not followed.
-type SourceEntry struct {
-	Path       Text     `json:"path"` // relative to the folder
-	Type       FileType `json:"type"`
-	Target     Text     `json:"target,omitempty"`
-	Executable bool     `json:"executable,omitempty"`
-	Digest     Digest   `json:"digest,omitempty"` // of a regular file; AskFile gives the bytes
-	Size       int64    `json:"size,omitempty"`
-}
 
 // Kind implementations.
 func (Stat) Kind() string    { return "stat" }
@@ -153,6 +160,7 @@ func (Read) Kind() string    { return "read" }
 func (Lookup) Kind() string  { return "lookup" }
 func (Exec) Kind() string    { return "exec" }
 func (Write) Kind() string   { return "write" }
+func (Unpack) Kind() string  { return "unpack" }
 func (Mkdir) Kind() string   { return "mkdir" }
 func (Link) Kind() string    { return "link" }
 func (Remove) Kind() string  { return "remove" }
@@ -166,6 +174,7 @@ func (Read) Changes() bool    { return false }
 func (Lookup) Changes() bool  { return false }
 func (o Exec) Changes() bool  { return o.Change }
 func (Write) Changes() bool   { return true }
+func (Unpack) Changes() bool  { return true }
 func (Mkdir) Changes() bool   { return true }
 func (Link) Changes() bool    { return true }
 func (Remove) Changes() bool  { return true }
@@ -178,6 +187,7 @@ func (Read) op()    {}
 func (Lookup) op()  {}
 func (Exec) op()    {}
 func (Write) op()   {}
+func (Unpack) op()  {}
 func (Mkdir) op()   {}
 func (Link) op()    {}
 func (Remove) op()  {}

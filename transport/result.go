@@ -44,6 +44,9 @@ type Entry struct {
 // Listing answers List.
 type Listing struct {
 	Entries []Entry `json:"entries"`
+	// Alike answers Against: an entry of the manifest that is not among Entries is what the manifest says, with the attributes of its
+	// kind here, or absent where its kind is not here. Listing.With puts them together.
+	Alike []Alike `json:"alike,omitempty"`
 }
 
 // Data answers Read and Ask.

@@ -114,11 +114,15 @@ func (s *session) ask(ctx context.Context, op transport.Op) (transport.Result, e
 		return nil, &transport.Error{Kind: transport.Refused, Message: op.Kind() + ": the controller is no host"}
 	}
 	res, err := s.Controller.Do(ctx, a)
-	if d, ok := res.(transport.Data); ok && err == nil && a.What == transport.AskFile {
+	if d, ok := res.(transport.Data); ok && err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.offers = append(s.offers, d.Content) // also on the connections to come
-		s.own[d.Content.Digest] = d.Content
+		if a.What == transport.AskFile || a.What == transport.AskFiles {
+			s.offers = append(s.offers, d.Content) // also on the connections to come
+		}
+		if !a.Unseen {
+			s.own[d.Content.Digest] = d.Content
+		}
 	}
 	return res, err
 }

@@ -13,7 +13,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,11 +75,13 @@ func (c *Controller) answer(a transport.Ask) (transport.Result, error) {
 		if err != nil {
 			return nil, c.explain(string(a.Name), err)
 		}
-		b, err := json.Marshal(entries)
+		return transport.Data{Content: transport.Manifest(entries)}, nil
+	case transport.AskFiles:
+		content, err := c.pack(a)
 		if err != nil {
-			return nil, err
+			return nil, c.explain(string(a.Name), err)
 		}
-		return transport.Data{Content: transport.Bytes(b)}, nil
+		return transport.Data{Content: content}, nil
 	}
 	if a.What == transport.AskSecret {
 		return c.secret(string(a.Name))
@@ -111,6 +112,9 @@ func (c *Controller) explain(name string, err error) error {
 		e.Hint = "src is relative to the .star file that names it; //path is relative to " + c.Root
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind = transport.Denied
+	}
+	if te, ok := errors.AsType[*transport.Error](err); ok {
+		e.Kind, e.Hint = te.Kind, te.Hint
 	}
 	return e
 }

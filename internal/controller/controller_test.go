@@ -3,7 +3,6 @@ package controller
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"io/fs"
 	"os"
@@ -104,8 +103,8 @@ func TestTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var entries []transport.SourceEntry
-	if err := json.Unmarshal([]byte(text), &entries); err != nil {
+	entries, err := transport.String(text).Entries()
+	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string

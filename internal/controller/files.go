@@ -29,7 +29,7 @@ func contentOf(fsys fs.FS, file string) (transport.Content, error) {
 		return transport.Content{}, err
 	}
 	if !st.Mode().IsRegular() {
-		return transport.Content{}, fmt.Errorf("it is not a regular file")
+		return transport.Content{}, errNoFile
 	}
 	if st.Size() <= small {
 		b, err := io.ReadAll(io.LimitReader(f, small+1))
@@ -61,26 +61,24 @@ func (c *Controller) tree(name string) ([]transport.SourceEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := listing{}
 	folder := override(c.Override)
 	over := folder.of(name)
-	if err := c.list(name, fsys, dir, found.add); err != nil && (over == "" || !errors.Is(err, fs.ErrNotExist)) {
+	if over == "" {
+		out := []transport.SourceEntry{}
+		err := c.list(name, fsys, dir, func(e transport.SourceEntry) { out = append(out, e) })
+		return out, err
+	}
+	found := listing{}
+	if err := c.list(name, fsys, dir, found.add); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if over != "" {
-		err := c.list(name, rooted(c.Override), over, func(e transport.SourceEntry) {
-			found.add(e)
-			if e.Type != transport.Dir && c.Overridden != nil {
-				c.Overridden(strings.TrimSuffix(name, "/")+"/"+string(e.Path), folder.path(path.Join(over, string(e.Path))))
-			}
-		})
-		if err != nil {
-			return nil, err
+	err = c.list(name, rooted(c.Override), over, func(e transport.SourceEntry) {
+		found.add(e)
+		if e.Type != transport.Dir && c.Overridden != nil {
+			c.Overridden(inTree(name, string(e.Path)), folder.path(path.Join(over, string(e.Path))))
 		}
-	}
-	out := slices.AppendSeq([]transport.SourceEntry{}, maps.Values(found))
-	slices.SortFunc(out, func(a, b transport.SourceEntry) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	return out, nil
+	})
+	return slices.AppendSeq([]transport.SourceEntry{}, maps.Values(found)), err
 }
 
 // listing are the entries of a tree by their paths.
@@ -98,6 +96,9 @@ func (l listing) add(e transport.SourceEntry) {
 
 // list walks through a folder; folders come before what is in them.
 func (c *Controller) list(name string, fsys fs.FS, dir string, add func(transport.SourceEntry)) error {
+	fsys, done := opened(fsys)
+	defer done()
+	room := make([]byte, 128<<10)
 	return fs.WalkDir(fsys, dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -112,10 +113,10 @@ func (c *Controller) list(name string, fsys fs.FS, dir string, add func(transpor
 		if dir != "." {
 			rel = strings.TrimPrefix(p, dir+"/")
 		}
-		if err := c.mayRead(strings.TrimSuffix(name, "/") + "/" + rel); err != nil {
+		if err := c.mayRead(inTree(name, rel)); err != nil {
 			return err // the digests of what is not told would tell it
 		}
-		e, err := sourceEntry(fsys, p, d)
+		e, err := sourceEntry(fsys, p, d, room)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -125,7 +126,11 @@ func (c *Controller) list(name string, fsys fs.FS, dir string, add func(transpor
 	})
 }
 
-func sourceEntry(fsys fs.FS, p string, d fs.DirEntry) (transport.SourceEntry, error) {
+// inTree is the name of a file of a folder.
+func inTree(name, rel string) string { return strings.TrimSuffix(name, "/") + "/" + rel }
+
+// sourceEntry is a row of the list of a tree. room is for reading.
+func sourceEntry(fsys fs.FS, p string, d fs.DirEntry, room []byte) (transport.SourceEntry, error) {
 	e := transport.SourceEntry{}
 	switch {
 	case d.IsDir():
@@ -137,15 +142,22 @@ func sourceEntry(fsys fs.FS, p string, d fs.DirEntry) (transport.SourceEntry, er
 		}
 		e.Type, e.Target = transport.Symlink, transport.Text(target)
 	case d.Type().IsRegular():
-		c, err := contentOf(fsys, p)
+		b, mode, whole, err := readSmall(fsys, p, room)
 		if err != nil {
 			return e, err
 		}
-		info, err := d.Info()
+		e.Type, e.Executable = transport.Regular, mode&0o100 != 0
+		if e.Digest, e.Size = transport.DigestOf(b), int64(len(b)); whole {
+			break
+		}
+		f, err := fsys.Open(p)
 		if err != nil {
 			return e, err
 		}
-		e.Type, e.Digest, e.Size, e.Executable = transport.Regular, c.Digest, c.Size, info.Mode()&0o100 != 0
+		defer f.Close()
+		if e.Digest, e.Size, err = digestOf(f); err != nil {
+			return e, err
+		}
 	default:
 		return e, fmt.Errorf("%s is a device, pipe or socket", path.Base(p))
 	}

@@ -81,7 +81,7 @@ func (s *Session) converge(st Step, r Resource) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	delta, deltas, cause, err := s.compare(want, have)
+	delta, deltas, cause, err := s.compare(r, want, have)
 	if err != nil {
 		return Change{}, err
 	}
@@ -149,7 +149,15 @@ func (s *Session) blind(st Step, r Resource, err error) (Change, error) {
 	return c, nil
 }
 
-func (s *Session) compare(want, have []Object) (delta []Pair, deltas []journal.Delta, cause *Cause, err error) {
+// Previewer is a Resource that can have the contents of many objects ready at once, before their lines are compared.
+type Previewer interface {
+	Preview(ctx context.Context, h transport.Host, shown []Pair) error
+}
+
+// mostShown is how many objects of a step have their differences told in full. Of more a person reads no lines: it is told which they are.
+const mostShown = 100
+
+func (s *Session) compare(r Resource, want, have []Object) (delta []Pair, deltas []journal.Delta, cause *Cause, err error) {
 	for i, w := range want {
 		if satisfied(w, have[i]) {
 			continue
@@ -163,11 +171,23 @@ func (s *Session) compare(want, have []Object) (delta []Pair, deltas []journal.D
 		if c := unsure(w, have[i]); c != nil && cause == nil {
 			cause = c
 		}
-		ds, err := diff(s.ops, s.host, w, have[i])
+		delta = append(delta, Pair{w, have[i]})
+	}
+	shown := delta[:min(len(delta), mostShown)]
+	if p, ok := r.(Previewer); ok && len(shown) > 0 {
+		if err := p.Preview(s.ops, s.host, shown); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	tell := diff
+	for i, p := range delta {
+		if i == len(shown) {
+			tell = brief
+		}
+		ds, err := tell(s.ops, s.host, p.Want, p.Have)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		delta = append(delta, Pair{w, have[i]})
 		deltas = append(deltas, ds...)
 	}
 	return delta, deltas, cause, nil

@@ -56,6 +56,16 @@ func diff(ctx context.Context, h transport.Host, want, have Object) ([]journal.D
 	return out, nil
 }
 
+// brief is diff without the lines of contents, and of a file that is made without its attributes. It asks nothing.
+func brief(ctx context.Context, h transport.Host, want, have Object) ([]journal.Delta, error) {
+	want.Hidden = true
+	ds, err := diff(ctx, h, want, have)
+	if want.File != nil && len(ds) > 1 && ds[0].Attr == "" {
+		ds = ds[:1]
+	}
+	return ds, err
+}
+
 // noun is what an object is called in "absent -> noun".
 func (o Object) noun() string {
 	switch {

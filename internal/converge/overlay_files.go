@@ -315,6 +315,20 @@ func (o *Overlay) list(ctx context.Context, op transport.List) (transport.Listin
 	if veil != nil {
 		return none, veiled(p.Join("*"), veil)
 	}
+	if op.Against != nil && n == nil && !gone { // nothing is predicted there
+		op.Path = p
+		l, err := transport.Do[transport.Listing](ctx, o.below, op)
+		if err == nil && len(l.Entries) == 0 && len(l.Alike) == 0 {
+			err = o.missing(FileKey(p.Join("*")), since)
+		}
+		return l, err
+	}
+	var manifest []transport.SourceEntry
+	if op.Against != nil {
+		if manifest, err = op.Against.Entries(); err != nil {
+			return none, &transport.Error{Kind: transport.Refused, Path: op.Path, Message: fmt.Sprintf("list %s: %v", op.Path, err), Err: err}
+		}
+	}
 	out := transport.Listing{Entries: []transport.Entry{}}
 	below := map[transport.Text]transport.FileInfo{}
 	if !gone {
@@ -324,7 +338,7 @@ func (o *Overlay) list(ctx context.Context, op transport.List) (transport.Listin
 		if err != nil && !(transport.KindOf(err) == transport.NotFound && n != nil) { // it may be a folder that is still to come
 			return none, err
 		}
-		for _, e := range l.Entries {
+		for _, e := range l.With(manifest).Entries {
 			if n != nil && n.hides(string(e.Path)) {
 				below[e.Path] = e.FileInfo
 			} else {
@@ -341,6 +355,9 @@ func (o *Overlay) list(ctx context.Context, op transport.List) (transport.Listin
 		}
 	}
 	slices.SortFunc(out.Entries, func(a, b transport.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	if op.Against != nil {
+		out = out.Without(manifest)
+	}
 	return out, nil
 }
 
@@ -384,7 +401,7 @@ func (n *place) entries(prefix string, op transport.List, below map[transport.Te
 				old := below[transport.Text(rel)]
 				fi.Digest, fi.Size, fi.ModTime = old.Digest, old.Size, old.ModTime
 			}
-			if !op.Digest {
+			if !op.Digest && op.Against == nil {
 				fi.Digest = ""
 			}
 			out.Entries = append(out.Entries, transport.Entry{Path: transport.Text(rel), FileInfo: fi})

@@ -21,23 +21,32 @@ func (g *given) over(h transport.Host) transport.Host {
 	})
 }
 
-// givenLimit is the size up to which both ends have the bytes: a part of what wire attaches to an answer.
-const givenLimit = 64 << 10
+// givenLimit is the size up to which both ends have the bytes of an answer: a part of what wire attaches to it. The list of a tree is one
+// answer for all of its files.
+func givenLimit(op transport.Op) int64 {
+	ask, ok := op.(transport.Ask)
+	switch {
+	case !ok || ask.Unseen:
+		return -1
+	case ask.What == transport.AskTree:
+		return transport.ReadLimit
+	}
+	return 64 << 10
+}
 
 func (g *given) note(op transport.Op, res transport.Result) {
-	d, ok := res.(transport.Data)
-	if _, ask := op.(transport.Ask); ask && ok && d.Content.Known() && d.Content.Size <= givenLimit {
+	if d, ok := res.(transport.Data); ok && d.Content.Known() && d.Content.Size <= givenLimit(op) {
 		g.content = d.Content
 	}
 }
 
 // held is an answer with its bytes at hand.
-func held(res transport.Result) (transport.Result, error) {
+func held(op transport.Op, res transport.Result) (transport.Result, error) {
 	d, ok := res.(transport.Data)
-	if !ok || !d.Content.Known() || d.Content.Size > givenLimit {
+	if !ok || !d.Content.Known() || d.Content.Size > givenLimit(op) {
 		return res, nil
 	}
-	b, err := d.Content.ReadAll(givenLimit)
+	b, err := d.Content.ReadAll(givenLimit(op))
 	d.Content = transport.Bytes(b)
 	return d, err
 }

@@ -74,9 +74,18 @@ func TestGivenIsTakenOnce(t *testing.T) {
 	if g.take(b.Digest) || !g.take(a.Digest) || g.take(a.Digest) {
 		t.Error("what was given is taken once, and nothing else")
 	}
-	large := transport.Bytes(make([]byte, givenLimit+1))
-	g.note(transport.Ask{What: transport.AskFile}, transport.Data{Content: large})
+	file, tree := transport.Ask{What: transport.AskFile}, transport.Ask{What: transport.AskTree}
+	large := transport.Bytes(make([]byte, givenLimit(file)+1))
+	g.note(file, transport.Data{Content: large})
 	if g.take(large.Digest) {
 		t.Error("what is large is not held")
+	}
+	g.note(tree, transport.Data{Content: large})
+	if !g.take(large.Digest) {
+		t.Error("the list of a tree was given")
+	}
+	g.note(transport.Ask{What: transport.AskFiles, Unseen: true}, transport.Data{Content: a})
+	if g.take(a.Digest) {
+		t.Error("a pack that nobody looks into is held")
 	}
 }

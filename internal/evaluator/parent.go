@@ -80,7 +80,7 @@ func Start(o Options) (*Process, error) {
 			defer p.child.Waiting(false)
 			res, err := p.opts.Host.Do(ctx, op)
 			if _, ask := op.(transport.Ask); ask && err == nil {
-				res, err = held(res)
+				res, err = held(op, res)
 			}
 			if err != nil {
 				return nil, err

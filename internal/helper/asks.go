@@ -60,6 +60,10 @@ func (a *asks) Do(ctx context.Context, op transport.Op) (transport.Result, error
 	if err != nil {
 		return nil, err
 	}
+	if ask.What == transport.AskFiles {
+		a.hub.from(data.Content.Digest)
+		data.Content = a.streamed(data.Content)
+	}
 	if ask.What == transport.AskTree {
 		a.ahead.tree(string(ask.Name), data.Content)
 	}
@@ -115,6 +119,18 @@ func (a *asks) content(f File) transport.Content {
 	return transport.Source(f.Content.Digest, f.Content.Size, func() (io.ReadCloser, error) {
 		r := &resuming{asks: a, ctx: a.life, content: f.Content}
 		return a.caching(f.Content, r), nil
+	})
+}
+
+// streamed is a pack: its bytes are at hand or pulled, and not cached, for the files that were written are what is kept of it.
+func (a *asks) streamed(c transport.Content) transport.Content {
+	if c.Size <= attached && c.Known() {
+		if b, err := c.ReadAll(attached); err == nil {
+			return transport.Bytes(b)
+		}
+	}
+	return transport.Source(c.Digest, c.Size, func() (io.ReadCloser, error) {
+		return &resuming{asks: a, ctx: a.life, content: c}, nil
 	})
 }
 

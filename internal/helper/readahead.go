@@ -1,7 +1,6 @@
 package helper
 
 import (
-	"encoding/json"
 	"path"
 	"sync"
 
@@ -12,6 +11,7 @@ import (
 // a round trip for each would be most of the time that it takes.
 type readahead struct {
 	mu     sync.Mutex
+	unread []tree
 	next   map[string]string   // the file behind a file of a tree
 	coming map[string]*arrival // asked for, and not yet taken
 	window int                 // how many are asked for at once: it doubles while they are wanted
@@ -22,45 +22,51 @@ const (
 	aheadLimit = 128 << 10 // larger files come in their turn: not many of them are needed to fill a line
 )
 
+type tree struct {
+	name    string
+	listing transport.Content
+}
+
 type arrival struct {
 	done chan struct{}
 	res  transport.Result
 	err  error
 }
 
-// tree learns the files of a tree.
+// tree notes that the files of a tree may be asked for. What they are is read when the first of them is.
 func (r *readahead) tree(name string, listing transport.Content) {
-	b, err := listing.ReadAll(MaxListing)
-	if err != nil {
-		return // it is asked for file by file then
-	}
-	var entries []transport.SourceEntry
-	if json.Unmarshal(b, &entries) != nil {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.next == nil {
-		r.next, r.coming = map[string]string{}, map[string]*arrival{}
-	}
-	last := ""
-	for _, e := range entries {
-		if e.Type != transport.Regular || e.Size > aheadLimit {
-			continue
-		}
-		file := join(name, string(e.Path))
-		if last != "" {
-			r.next[last] = file
-		}
-		last = file
-	}
-	if last != "" {
-		r.next[last] = ""
-	}
+	r.unread = append(r.unread, tree{name, listing})
 }
 
-// MaxListing is how long the listing of a tree may be.
-const MaxListing = 64 << 20
+// learn reads the listings of trees.
+func (r *readahead) learn() {
+	for _, t := range r.unread {
+		entries, err := t.listing.Entries()
+		if err != nil {
+			continue // it is asked for file by file then
+		}
+		if r.next == nil {
+			r.next, r.coming = map[string]string{}, map[string]*arrival{}
+		}
+		last := ""
+		for _, e := range entries {
+			if e.Type != transport.Regular || e.Size > aheadLimit {
+				continue
+			}
+			file := join(t.name, string(e.Path))
+			if last != "" {
+				r.next[last] = file
+			}
+			last = file
+		}
+		if last != "" {
+			r.next[last] = ""
+		}
+	}
+	r.unread = nil
+}
 
 // join is a file of a tree, by the name that a bundle asks for it.
 func join(tree, file string) string {
@@ -73,6 +79,7 @@ func join(tree, file string) string {
 // file answers for a file: with what has come already, else by asking. The files behind it in its tree are asked for meanwhile.
 func (r *readahead) file(name string, ask func(name string) (transport.Result, error)) (transport.Result, error) {
 	r.mu.Lock()
+	r.learn()
 	mine, hit := r.coming[name]
 	delete(r.coming, name)
 	next, known := r.next[name]

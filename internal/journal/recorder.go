@@ -150,8 +150,8 @@ func (r *Recorder) Do(ctx context.Context, op transport.Op) (transport.Result, e
 	r.index++
 	if op.Changes() {
 		r.ran = true
-		if w, ok := op.(transport.Write); ok {
-			if err := r.keep(w.Content); err != nil {
+		for _, c := range written(op) {
+			if err := r.keep(c); err != nil {
 				return nil, err
 			}
 		}
@@ -176,8 +176,10 @@ func (r *Recorder) Do(ctx context.Context, op transport.Op) (transport.Result, e
 			if read && !r.secret && d.Content.Secret { // a bundle reads openly what it hid in an edit: of the secret in it there is a token
 				keep = r.keepAnyhow
 			}
-			if kerr := keep(d.Content); kerr != nil {
-				return nil, kerr
+			if ask, ok := op.(transport.Ask); !ok || !ask.Unseen {
+				if kerr := keep(d.Content); kerr != nil {
+					return nil, kerr
+				}
 			}
 		}
 	}
@@ -185,6 +187,18 @@ func (r *Recorder) Do(ctx context.Context, op transport.Op) (transport.Result, e
 		return nil, jerr
 	}
 	return res, err
+}
+
+// written are the contents that tell what a change wrote. Of a pack that is its manifest: the bytes are files of the bundle, thousands of
+// them.
+func written(op transport.Op) []transport.Content {
+	switch o := op.(type) {
+	case transport.Write:
+		return []transport.Content{o.Content}
+	case transport.Unpack:
+		return []transport.Content{o.Files}
+	}
+	return nil
 }
 
 func (r *Recorder) keep(c transport.Content) error {

@@ -183,6 +183,8 @@ func opText(o journal.Outcome) string {
 		about = string(op.Path)
 	case transport.Write:
 		about = string(op.Path)
+	case transport.Unpack:
+		about = string(op.Path)
 	case transport.Mkdir:
 		about = string(op.Path)
 	case transport.Link:

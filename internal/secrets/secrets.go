@@ -192,6 +192,8 @@ func visible(op transport.Op) error {
 			}
 		}
 		return check("a path or a name", string(o.Path), string(o.Backup), string(o.Owner), string(o.Group))
+	case transport.Unpack:
+		return check("a path or a name", string(o.Path), string(o.Owner), string(o.Group))
 	case transport.Mkdir:
 		return check("a path or a name", string(o.Path), string(o.Owner), string(o.Group))
 	case transport.Link:

@@ -130,7 +130,7 @@ func TestRefused(t *testing.T) {
 		transport.Write{Path: "/f", Content: damaged},
 		transport.Write{Path: "/f", Content: transport.String(strings.ToUpper(db))},
 		transport.Write{Path: "/f", Content: transport.String(token.Masked("db"))},
-		transport.Mkdir{Path: path}, transport.Link{Path: "/f", Target: text}, transport.Link{Path: path}, transport.Remove{Path: path}, transport.SetAttr{Path: path}, transport.SetAttr{Path: "/f", Group: text},
+		transport.Unpack{Path: path}, transport.Unpack{Path: "/f", Owner: text}, transport.Mkdir{Path: path}, transport.Link{Path: "/f", Target: text}, transport.Link{Path: path}, transport.Remove{Path: path}, transport.SetAttr{Path: path}, transport.SetAttr{Path: "/f", Group: text},
 	} {
 		w.asked = nil
 		_, err := h.Do(t.Context(), op)

@@ -57,8 +57,8 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 		name  string
 		tests []test
 	}{
-		{"Stat", statTests}, {"Read", readTests}, {"List", listTests}, {"Names", nameTests}, {"Write", writeTests}, {"Mkdir", mkdirTests},
-		{"Link", linkTests}, {"Remove", removeTests}, {"SetAttr", setAttrTests}, {"Exec", execTests}, {"Lookup", lookupTests}, {"Faults", faultTests},
+		{"Stat", statTests}, {"Read", readTests}, {"List", listTests}, {"Against", againstTests}, {"Names", nameTests}, {"Write", writeTests}, {"Unpack", unpackTests},
+		{"Mkdir", mkdirTests}, {"Link", linkTests}, {"Remove", removeTests}, {"SetAttr", setAttrTests}, {"Exec", execTests}, {"Lookup", lookupTests}, {"Faults", faultTests},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, tt := range part.tests {

@@ -66,6 +66,8 @@ func (h *Host) Do(ctx context.Context, op transport.Op) (transport.Result, error
 		return answer(h.exec(ctx, o))
 	case transport.Write:
 		return answer(h.write(ctx, o))
+	case transport.Unpack:
+		return answer(transport.Done{}, h.unpack(ctx, o))
 	case transport.Mkdir:
 		return answer(transport.Done{}, h.mkdir(ctx, o))
 	case transport.Link:

@@ -43,7 +43,7 @@ func (h *Host) stat(ctx context.Context, o transport.Stat) (transport.FileInfo, 
 			return transport.FileInfo{}, fail("stat", o.Path, err)
 		}
 	case info.Type == transport.Regular && (o.Digest || o.Against != nil && o.Against.Size == info.Size):
-		d, size, err := digestFile(ctx, unix.AT_FDCWD, p, 0, o.Path)
+		d, size, err := digestFile(ctx, unix.AT_FDCWD, p, 0, func() transport.Path { return o.Path }, nil)
 		if err != nil {
 			return transport.FileInfo{}, fail("read", o.Path, err)
 		}
@@ -95,17 +95,43 @@ func (h *Host) list(ctx context.Context, o transport.List) (transport.Listing, e
 		return transport.Listing{}, err
 	}
 	h.refreshNames()
-	l := transport.Listing{Entries: []transport.Entry{}}
-	if err := h.listInto(ctx, &l, o, unix.AT_FDCWD, string(o.Path), ""); err != nil {
+	l := listing{List: o, entries: []transport.Entry{}, room: make([]byte, 128<<10)}
+	var manifest []transport.SourceEntry
+	if o.Against != nil {
+		var err error
+		if manifest, err = o.Against.Entries(); err != nil {
+			return transport.Listing{}, refuse("list", o.Path, err.Error(), "")
+		}
+		l.hashed = make(map[transport.Text]bool, len(manifest))
+		l.entries = make([]transport.Entry, 0, len(manifest)+16)
+		for _, e := range manifest {
+			if e.Type == transport.Regular {
+				l.hashed[e.Path] = true
+			}
+		}
+	}
+	if err := h.listInto(ctx, &l, unix.AT_FDCWD, string(o.Path), ""); err != nil {
 		return transport.Listing{}, fail("list", o.Path, err)
 	}
-	slices.SortFunc(l.Entries, func(a, b transport.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	return l, nil
+	slices.SortFunc(l.entries, func(a, b transport.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	out := transport.Listing{Entries: l.entries}
+	if o.Against != nil {
+		out = out.Without(manifest)
+	}
+	return out, nil
+}
+
+// listing is a List under way.
+type listing struct {
+	transport.List
+	hashed  map[transport.Text]bool // whose digests are wanted, unless all are
+	entries []transport.Entry
+	room    []byte // for reading
 }
 
 // listInto adds the folder rel below o.Path. What vanishes while we look is left out. Names are relative to the open folder, so that a
 // long path is walked once.
-func (h *Host) listInto(ctx context.Context, l *transport.Listing, o transport.List, parent int, dir, rel string) error {
+func (h *Host) listInto(ctx context.Context, l *listing, parent int, dir, rel string) error {
 	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NONBLOCK | unix.O_CLOEXEC
 	if rel != "" {
 		flags |= unix.O_NOFOLLOW
@@ -122,7 +148,7 @@ func (h *Host) listInto(ctx context.Context, l *transport.Listing, o transport.L
 	}
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
-			return interrupted("list "+string(o.Path), err)
+			return interrupted("list "+string(l.Path), err)
 		}
 		below := name
 		if rel != "" {
@@ -136,18 +162,18 @@ func (h *Host) listInto(ctx context.Context, l *transport.Listing, o transport.L
 			switch {
 			case e.Type == transport.Symlink:
 				e.Target, err = linkTarget(fd, name)
-			case e.Type == transport.Regular && o.Digest:
-				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, o.Path.Join(below))
+			case e.Type == transport.Regular && (l.Digest || l.hashed[e.Path]):
+				e.Digest, e.Size, err = digestFile(ctx, fd, name, unix.O_NOFOLLOW, func() transport.Path { return l.Path.Join(below) }, l.room)
 			}
 		}
 		if err == nil {
-			l.Entries = append(l.Entries, e)
-			if e.Type == transport.Dir && o.Recursive {
-				err = h.listInto(ctx, l, o, fd, name, below)
+			l.entries = append(l.entries, e)
+			if e.Type == transport.Dir && l.Recursive {
+				err = h.listInto(ctx, l, fd, name, below)
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fail("list", o.Path.Join(below), err)
+			return fail("list", l.Path.Join(below), err)
 		}
 	}
 	return nil

@@ -119,6 +119,11 @@ func race(t *testing.T, h *Host, rounds int) {
 		transport.Mkdir{Path: d.Join("sub")},
 		transport.Write{Path: d.Join("f"), Content: transport.String("overwritten"), Mode: "0666", Owner: "4321"},
 		transport.SetAttr{Path: d.Join("f"), Mode: "0777", Owner: "4321"},
+		transport.Unpack{
+			Path: tree, Pack: transport.String("overwritten"), Owner: "4321", Files: transport.Manifest([]transport.SourceEntry{
+				{Path: "d/f", Type: transport.Regular, Mode: "0666", Size: 11, Digest: transport.String("overwritten").Digest},
+			}),
+		},
 		transport.Write{Path: d.Join("w"), Content: transport.String("through a link"), Follow: true, Backup: d.Join("w~")},
 		transport.SetAttr{Path: d.Join("w"), Group: "4321"},
 		transport.Link{Path: d.Join("s"), Target: "x"},

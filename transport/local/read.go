@@ -23,18 +23,18 @@ func openRegular(p string) (*file, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, notRegular(transport.Path(p))
 	}
-	return openKnown(unix.AT_FDCWD, p, 0, transport.Path(p))
+	return openKnown(unix.AT_FDCWD, p, 0, func() transport.Path { return transport.Path(p) })
 }
 
-// openKnown opens a file that was regular when the caller looked; p is its path, for messages.
-func openKnown(dirfd int, name string, flags int, p transport.Path) (*file, error) {
+// openKnown opens a file that was regular when the caller looked; p tells its path, for messages.
+func openKnown(dirfd int, name string, flags int, p func() transport.Path) (*file, error) {
 	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
 		return nil, err
 	}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
-		err = notRegular(p)
+		err = notRegular(p())
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -92,15 +92,18 @@ func (f *file) readAll(limit int64) ([]byte, error) {
 	}
 }
 
-// digestFile digests a file that was regular when the caller looked.
-func digestFile(ctx context.Context, dirfd int, name string, flags int, p transport.Path) (transport.Digest, int64, error) {
+// digestFile digests a file that was regular when the caller looked. room is for reading; nil: it makes its own.
+func digestFile(ctx context.Context, dirfd int, name string, flags int, p func() transport.Path, room []byte) (transport.Digest, int64, error) {
 	f, err := openKnown(dirfd, name, flags, p)
 	if err != nil {
 		return "", 0, err
 	}
 	defer f.Close()
+	b := room
+	if b == nil {
+		b = buffer(f.size)
+	}
 	sum := sha256.New()
-	b := buffer(f.size)
 	var size int64
 	for {
 		if err := ctx.Err(); err != nil {
@@ -109,7 +112,7 @@ func digestFile(ctx context.Context, dirfd int, name string, flags int, p transp
 		n, err := f.Read(b)
 		sum.Write(b[:n])
 		size += int64(n)
-		if err == io.EOF {
+		if err == io.EOF || err == nil && f.size > 0 && size == f.size && n < len(b) { // a read of a file is only short at its end
 			return transport.Digest("sha256:" + hex.EncodeToString(sum.Sum(nil))), size, nil
 		}
 		if err != nil {

@@ -68,7 +68,10 @@ func TestTrust(t *testing.T) {
 			must(t, os.Chown(dir, tt.dirOwner, 0))
 			must(t, unix.Chmod(dir, tt.dirMode))
 			p := transport.Path(dir)
+			x := transport.String("x")
+			below := transport.Manifest([]transport.SourceEntry{{Path: "l/f", Type: transport.Regular, Size: 1, Digest: x.Digest}})
 			for _, op := range []transport.Op{
+				transport.Unpack{Path: p, Files: below, Pack: x},
 				transport.Write{Path: p.Join("l", "f"), Content: transport.String("x")}, transport.Write{Path: p.Join("last"), Content: transport.String("x"), Follow: true},
 				transport.SetAttr{Path: p.Join("l", "f"), Mode: "0600"}, transport.Link{Path: p.Join("l", "s"), Target: "t"},
 				transport.Mkdir{Path: p.Join("l", "m")}, transport.Remove{Path: p.Join("l", "m")}, transport.Remove{Path: p.Join("l", "s")},

@@ -4,7 +4,6 @@ package local
 
 import (
 	"errors"
-	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -23,9 +22,9 @@ type unsynced struct {
 const fewUnsynced = 64
 
 // add takes a new file and the folder that it is in.
-func (u *unsynced) add(f *os.File, dir *folder) error {
+func (u *unsynced) add(file int, dir *folder) error {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+	if err := unix.Fstat(file, &st); err != nil {
 		return err
 	}
 	u.mu.Lock()
@@ -33,7 +32,7 @@ func (u *unsynced) add(f *os.File, dir *folder) error {
 	if _, ok := u.disks[uint64(st.Dev)]; ok {
 		return nil
 	}
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}

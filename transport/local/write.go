@@ -46,7 +46,7 @@ func (h *Host) write(ctx context.Context, o transport.Write) (transport.Written,
 			return none, refuse(what, o.Path, "the backup "+show(o.Backup)+" is not another name in the same folder", "")
 		}
 	}
-	uid, gid, primary, err := h.ids(ctx, what, o.Path, o.Owner, o.Group)
+	wanted, err := h.ownership(ctx, what, o.Path, o.Owner, o.Group)
 	if err != nil {
 		return none, err
 	}
@@ -59,28 +59,7 @@ func (h *Host) write(ctx context.Context, o transport.Write) (transport.Written,
 	if err != nil {
 		return none, err
 	}
-	mode := uint32(0o644)
-	if exists {
-		mode = uint32(old.Mode) & 0o7777
-		if uid == keepID {
-			uid = int(old.Uid)
-		}
-		if gid == keepID {
-			gid = int(old.Gid)
-		}
-	}
-	if o.Mode != "" {
-		mode = o.Mode.Bits()
-	}
-	if gid == keepID {
-		gid = primary
-	}
-	if uid == keepID {
-		uid = h.self
-	}
-	if gid == keepID {
-		gid = os.Getegid()
-	}
+	uid, gid, mode := h.become(wanted, o.Mode, old, exists)
 
 	tmp := tempName(name)
 	fd, err := unix.Openat(dir.fd, tmp, newFile, 0o600)
@@ -135,9 +114,44 @@ func (h *Host) write(ctx context.Context, o transport.Write) (transport.Written,
 	}
 	placed = true
 	if lazy {
-		return w, fail(what, o.Path, h.unsynced.add(f, dir))
+		return w, fail(what, o.Path, h.unsynced.add(fd, dir))
 	}
 	return w, fail(what, o.Path, syncFolder(dir))
+}
+
+// ownership are the ids that an op wants: keepID where it does not say. primary is the owner's own group.
+type ownership struct{ uid, gid, primary int }
+
+func (h *Host) ownership(ctx context.Context, what string, p transport.Path, owner, group transport.Text) (o ownership, err error) {
+	o.uid, o.gid, o.primary, err = h.ids(ctx, what, p, owner, group)
+	return o, err
+}
+
+// become is what a file is to belong to, and its mode: what the op wants, else what the file has that it replaces, else what new files get.
+func (h *Host) become(o ownership, want transport.Mode, old unix.Stat_t, exists bool) (uid, gid int, mode uint32) {
+	uid, gid, mode = o.uid, o.gid, 0o644
+	if exists {
+		mode = uint32(old.Mode) & 0o7777
+		if uid == keepID {
+			uid = int(old.Uid)
+		}
+		if gid == keepID {
+			gid = int(old.Gid)
+		}
+	}
+	if want != "" {
+		mode = want.Bits()
+	}
+	if gid == keepID {
+		gid = o.primary
+	}
+	if uid == keepID {
+		uid = h.self
+	}
+	if gid == keepID {
+		gid = os.Getegid()
+	}
+	return uid, gid, mode
 }
 
 // replaceable looks at what stands where the file is to be: nothing or a regular file, else it is refused.
@@ -167,14 +181,8 @@ func replaceable(what string, p transport.Path, dir *folder, name string) (st un
 // fill writes the content. Until finish, nobody but the owner may read the file, and the owner only if the final mode lets it.
 func fill(ctx context.Context, f *os.File, o transport.Write, uid, gid int, mode uint32) error {
 	const what = "write"
-	fd := int(f.Fd())
-	if err := give(fd, uid, gid); err != nil {
+	if err := handOver(int(f.Fd()), uid, gid, mode); err != nil {
 		return fail(what, o.Path, err)
-	}
-	if mode&0o600 != 0o600 { // it was made with no more than that
-		if err := unix.Fchmod(fd, mode&0o600); err != nil {
-			return fail(what, o.Path, err)
-		}
 	}
 	r, err := o.Content.Open()
 	if err != nil {
@@ -186,6 +194,14 @@ func fill(ctx context.Context, f *os.File, o transport.Write, uid, gid int, mode
 		err = fmt.Errorf("the content has %d bytes instead of %d", n, o.Content.Size)
 	}
 	return fail(what, o.Path, err)
+}
+
+// handOver gives a new file to its owner, which was made with mode 0600, before there is anything in it.
+func handOver(fd, uid, gid int, mode uint32) error {
+	if err := give(fd, uid, gid); err != nil || mode&0o600 == 0o600 {
+		return err
+	}
+	return unix.Fchmod(fd, mode&0o600)
 }
 
 // give sets the owner of a new file where it is not right already: only root may give files away, everyone may keep them.
@@ -203,21 +219,23 @@ func give(fd, uid, gid int) error {
 // finish sets the final mode, after the content and the owner, for both clear setuid, and brings all of it to the disk, unless that is left
 // for later.
 func finish(f *os.File, p transport.Path, mode uint32, lazy bool) error {
-	fd := int(f.Fd())
-	if err := unix.Fchmod(fd, mode); err != nil {
-		return fail("write", p, err)
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return fail("write", p, err)
-	}
-	if got := uint32(st.Mode) & 0o7777; got != mode { // setgid for a group that is not ours is dropped in silence
-		return modeDropped("write", p, mode, got)
-	}
-	if lazy {
-		return nil
+	if _, err := setMode(int(f.Fd()), "write", p, mode); err != nil || lazy {
+		return err
 	}
 	return fail("write", p, f.Sync())
+}
+
+func setMode(fd int, what string, p transport.Path, mode uint32) (st unix.Stat_t, err error) {
+	if err := unix.Fchmod(fd, mode); err != nil {
+		return st, fail(what, p, err)
+	}
+	if err := unix.Fstat(fd, &st); err != nil {
+		return st, fail(what, p, err)
+	}
+	if got := uint32(st.Mode) & 0o7777; got != mode { // setgid for a group that is not ours is dropped in silence
+		return st, modeDropped(what, p, mode, got)
+	}
+	return st, nil
 }
 
 func modeDropped(what string, p transport.Path, want, got uint32) error {

@@ -247,6 +247,8 @@ func (h *Host) do(ctx context.Context, l *link, op transport.Op) (transport.Resu
 		return answer(l.table.Lookup(ctx, o))
 	case transport.Write:
 		return answer(h.write(ctx, l, o))
+	case transport.Unpack:
+		return answer(h.unpack(ctx, l, o))
 	case transport.Mkdir:
 		return answer(h.mkdir(ctx, l, o))
 	case transport.Link:

@@ -26,6 +26,17 @@ func (h *Host) list(ctx context.Context, l *link, o transport.List) (transport.L
 	if err := checkPath("list", o.Path); err != nil {
 		return none, err
 	}
+	var manifest []transport.SourceEntry
+	hashed := map[string]bool{}
+	if o.Against != nil {
+		var err error
+		if manifest, err = o.Against.Entries(); err != nil {
+			return none, refuse("list", o.Path, err.Error(), "")
+		}
+		for _, e := range manifest {
+			hashed[string(e.Path)] = e.Type == transport.Regular
+		}
+	}
 	var found map[string]attrs
 	var err error
 	if l.tools["find-printf"] {
@@ -40,7 +51,7 @@ func (h *Host) list(ctx context.Context, l *link, o transport.List) (transport.L
 		return none, tooMany(o.Path)
 	}
 	sums := map[string]transport.Digest{}
-	if o.Digest && l.tools["sha256sum"] {
+	if l.tools["sha256sum"] && (o.Digest || mostly(found, hashed)) {
 		if sums, err = h.sumTree(ctx, l, o); err != nil {
 			return none, err
 		}
@@ -54,7 +65,7 @@ func (h *Host) list(ctx context.Context, l *link, o transport.List) (transport.L
 		if err != nil {
 			return none, err
 		}
-		if o.Digest && info.Type == transport.Regular {
+		if (o.Digest || hashed[name]) && info.Type == transport.Regular {
 			if info.Digest = sums[name]; info.Digest == "" {
 				info.Digest, info.Size, err = h.digest(ctx, l, o.Path.Join(name), info.Size)
 				if transport.KindOf(err) == transport.NotFound {
@@ -68,7 +79,26 @@ func (h *Host) list(ctx context.Context, l *link, o transport.List) (transport.L
 		out.Entries = append(out.Entries, transport.Entry{Path: transport.Text(name), FileInfo: info})
 	}
 	slices.SortFunc(out.Entries, func(a, b transport.Entry) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	if o.Against != nil {
+		out = out.Without(manifest)
+	}
 	return out, nil
+}
+
+// mostly reports whether making all digests of a tree at once is less work than making the wanted ones one by one, which takes a command
+// each.
+func mostly(found map[string]attrs, hashed map[string]bool) bool {
+	wanted, others := 0, 0
+	for name, a := range found {
+		switch {
+		case a.mode&typeMask != typeRegular:
+		case hashed[name]:
+			wanted++
+		default:
+			others++
+		}
+	}
+	return wanted > 1 && others <= wanted+100
 }
 
 func tooMany(p transport.Path) error {

@@ -36,7 +36,7 @@ func attachOf(op transport.Op) int64 {
 // attachAnswerOf is the size up to which the content of an answer is attached to it. Who reads a file wants its bytes, and attached they
 // need not be kept here until nobody can pull them any more; a file of the bundle is often there already, so its name may do.
 func attachAnswerOf(op transport.Op) int64 {
-	if ask, ok := op.(transport.Ask); ok && ask.What == transport.AskFile {
+	if ask, ok := op.(transport.Ask); ok && (ask.What == transport.AskFile || ask.What == transport.AskFiles) {
 		return attachLimit
 	}
 	return transport.ReadLimit

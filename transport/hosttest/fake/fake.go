@@ -97,6 +97,8 @@ func (f *Fake) answer(ctx context.Context, op transport.Op) (transport.Result, e
 		return answer(f.exec(ctx, o))
 	case transport.Write:
 		return answer(f.write(ctx, o))
+	case transport.Unpack:
+		return answer(transport.Done{}, f.unpack(ctx, o))
 	case transport.Mkdir:
 		return answer(transport.Done{}, f.mkdir(o))
 	case transport.Link:

@@ -104,22 +104,35 @@ func (f *Fake) list(o transport.List) (transport.Listing, error) {
 	case at.node.typ != transport.Dir:
 		return transport.Listing{}, fault(transport.Refused, "list", o.Path, "it is not a folder")
 	}
+	hashed := map[string]bool{}
+	var manifest []transport.SourceEntry
+	if o.Against != nil {
+		if manifest, err = o.Against.Entries(); err != nil {
+			return transport.Listing{}, fault(transport.Refused, "list", o.Path, err.Error())
+		}
+		for _, e := range manifest {
+			hashed[string(e.Path)] = e.Type == transport.Regular
+		}
+	}
 	l := transport.Listing{Entries: []transport.Entry{}}
-	f.listInto(&l, o, at.node, "")
+	f.listInto(&l, o, hashed, at.node, "")
 	slices.SortFunc(l.Entries, func(a, b transport.Entry) int { return cmp.Compare(a.Path, b.Path) })
+	if o.Against != nil {
+		l = l.Without(manifest)
+	}
 	return l, nil
 }
 
-func (f *Fake) listInto(l *transport.Listing, o transport.List, dir *node, prefix string) {
+func (f *Fake) listInto(l *transport.Listing, o transport.List, hashed map[string]bool, dir *node, prefix string) {
 	for _, name := range slices.Sorted(maps.Keys(dir.names)) {
 		n := dir.names[name]
 		e := transport.Entry{Path: transport.Text(prefix + name), FileInfo: f.info(n)}
-		if o.Digest && n.typ == transport.Regular {
+		if (o.Digest || hashed[prefix+name]) && n.typ == transport.Regular {
 			e.Digest = transport.DigestOf(n.bytes())
 		}
 		l.Entries = append(l.Entries, e)
 		if o.Recursive && n.typ == transport.Dir {
-			f.listInto(l, o, n, prefix+name+"/")
+			f.listInto(l, o, hashed, n, prefix+name+"/")
 		}
 	}
 }
