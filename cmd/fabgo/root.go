@@ -109,6 +109,7 @@ that, run against its server, makes it fully operational; run again, it changes 
 	cmd.AddCommand(
 		e.runCommand(), e.planCommand(), e.tasksCommand(), e.checkCommand(), e.docCommand(), e.execCommand(),
 		e.attachCommand(), e.replayCommand(), e.runsCommand(), e.versionCommand(), e.sandboxCommand(),
+		e.modCommand(),
 	)
 	return cmd
 }
