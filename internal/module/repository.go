@@ -81,10 +81,13 @@ func (r *Repository) Use(ctx context.Context, from, name string) (fs.FS, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open module %s: %w", name, err)
 	}
+	file, err := readMod(root.FS(), "@"+name+"//"+ModName)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
 	// The root stays open: it is what keeps symlinks of the module inside, until the process ends.
-	r.used[name] = root.FS()
-	r.mods[name], err = readMod(root.FS(), "@"+name+"//"+ModName)
-	return r.used[name], err
+	r.used[name], r.mods[name] = root.FS(), file
+	return r.used[name], nil
 }
 
 // Used are the modules that were used, by name.
