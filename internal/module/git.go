@@ -59,8 +59,8 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 	if errors.Is(err, exec.ErrNotFound) {
 		return "", fmt.Errorf("modules are fetched by git, which is not installed here: install it")
 	} else if err != nil {
-		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		return "", fmt.Errorf("git: %w: %s", err, strings.Join(lines[max(0, len(lines)-3):], "; "))
+		lines := slices.DeleteFunc(strings.Split(stderr.String(), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+		return "", fmt.Errorf("git: %w: %s", err, strings.Join(lines[max(0, len(lines)-5):], "; "))
 	}
 	return stdout.String(), nil
 }
