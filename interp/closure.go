@@ -55,6 +55,9 @@ func (m memory) display(name string) string {
 	return strings.TrimPrefix(name, "//")
 }
 
+// grant has nothing to refuse: what a closure holds was granted when it was made.
+func (m memory) grant(string, string) (hint string, err error) { return "", nil }
+
 func newMemory(c Closure) (memory, error) {
 	m := memory{}
 	for _, f := range c.Files {
@@ -122,6 +125,12 @@ func (s *scanner) visit(name, text string, from *unit, fromPos Position) {
 		target, hint, err := resolveLoad(name, raw)
 		if err != nil {
 			s.report(u, pos, err.Error(), hint)
+			continue
+		}
+		from, _ := splitName(name)
+		module, _ := splitName(target)
+		if hint, err := s.src.grant(from, module); err != nil {
+			s.report(u, pos, fmt.Sprintf("load of %q: %v", raw, err), hint)
 			continue
 		}
 		u.loads[raw] = target

@@ -212,7 +212,7 @@ func TestLoadRefusals(t *testing.T) {
 		{`"lib/latin.star"`, `lib/latin.star:2:6: the file is not UTF-8 text`, ``},
 		{`"lib/bom.star"`, `byte order mark`, ``},
 		{`"@fabb//pg.star"`, `there is no library @fabb`, `did you mean @fab?`},
-		{`"@zzzzzz//pg.star"`, `there is no library @zzzzzz`, `fab.mod`},
+		{`"@zzzzzz//pg.star"`, `there is no library @zzzzzz`, ``},
 		{`"@fab//pq.star"`, `there is no file @fab//pq.star`, `did you mean "@fab//pg.star"?`},
 		{`"@fab/pg.star"`, `"@library//file.star"`, ``},
 		{`"@fab//../pg.star"`, `leads out of @fab`, ``},

@@ -3,6 +3,7 @@ package interp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -127,7 +128,15 @@ func testOptions() Options {
 			"lib/sql.star": {Data: []byte("load(\"//names.star\", \"q\")\ndef quote(s):\n    return q + s + q\n")},
 			"names.star":   {Data: []byte("q = \"'\"\n")},
 		},
-		Modules: map[string]fs.FS{"acme": fstest.MapFS{"users.star": {Data: []byte("staff = [\"ann\"]\n")}}},
+		Modules: func(from, name string) (fs.FS, error) {
+			switch {
+			case name != "acme":
+				return nil, fmt.Errorf("there is no library @%s", name)
+			case from != "":
+				return nil, fmt.Errorf("@%s is not declared by @%s", name, from)
+			}
+			return fstest.MapFS{"users.star": {Data: []byte("staff = [\"ann\"]\n")}}, nil
+		},
 	}
 }
 

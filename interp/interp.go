@@ -61,8 +61,9 @@ type Options struct {
 
 	// Fab is the library inside the binary: load("@fab//x.star"). May be nil.
 	Fab fs.FS
-	// Modules are the libraries of other teams by name: load("@acme//users.star").
-	Modules map[string]fs.FS
+	// Modules finds the library of another team by its name, load("@acme//users.star"), as a file of the library from ("" for the
+	// repository) means it. A name means the same to all; whether a library may use it is for each to say. May be nil.
+	Modules func(from, name string) (fs.FS, error)
 
 	// MaxSteps bounds the Starlark steps of one Instance, tasks included. Zero means DefaultMaxSteps.
 	MaxSteps uint64

@@ -18,6 +18,8 @@ type source interface {
 	read(name string) (text, hint string, err error)
 	// display is the name of the file as people see it.
 	display(name string) string
+	// grant says why a file of the library from ("" for the repository) may not use the library name, if it may not.
+	grant(from, name string) (hint string, err error)
 }
 
 // disk reads the repository through an os.Root, which refuses whatever leads out of it, symlinks included, and
@@ -29,6 +31,7 @@ type disk struct {
 	typed   string // the bundle as the user named it
 	handle  *os.Root
 	modules map[string]fs.FS
+	find    func(from, name string) (fs.FS, error) // may be nil
 }
 
 // openDisk finds the repository of a bundle.
@@ -52,14 +55,21 @@ func (in *Interp) openDisk(bundle string) (*disk, error) {
 		return nil, fmt.Errorf("open %s: %w", bundle, cause(err))
 	}
 	cwd, _ := os.Getwd() // without one, names are shown in full
-	d := &disk{root: root, cwd: cwd, bundle: joinName("", filepath.ToSlash(rel)), typed: filepath.Clean(bundle), handle: handle, modules: map[string]fs.FS{}}
-	for name, f := range in.opts.Modules {
-		d.modules[name] = f
-	}
+	d := &disk{root: root, cwd: cwd, bundle: joinName("", filepath.ToSlash(rel)), typed: filepath.Clean(bundle), handle: handle, modules: map[string]fs.FS{}, find: in.opts.Modules}
 	if in.opts.Fab != nil {
 		d.modules["fab"] = in.opts.Fab
 	}
 	return d, nil
+}
+
+// RootOfBundle is the folder that "//" means to a bundle, by the markers of a repository.
+func RootOfBundle(bundle string) (string, error) {
+	abs, err := filepath.Abs(bundle)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", bundle, err)
+	}
+	root, _ := findRoot(abs)
+	return root, nil
 }
 
 // findRoot looks for the repository along the path as it was typed and, failing that, along the path without symlinks.
@@ -108,6 +118,19 @@ func (d *disk) display(name string) string {
 		return rel
 	}
 	return abs
+}
+
+func (d *disk) grant(from, name string) (hint string, err error) {
+	if name == "" || name == from || name == "fab" || d.find == nil {
+		return "", nil
+	}
+	fsys, err := d.find(from, name)
+	if err == nil {
+		d.modules[name] = fsys
+	} else if Nearest(name, []string{"fab"}) != "" {
+		hint = "did you mean @fab?"
+	}
+	return hint, err
 }
 
 func (d *disk) read(name string) (text, hint string, err error) {

@@ -10,6 +10,7 @@ import (
 
 	"fabgo/builtins"
 	"fabgo/bundles"
+	"fabgo/internal/module"
 	"fabgo/interp"
 )
 
@@ -18,6 +19,7 @@ type opened struct {
 	path   string // as it was given
 	in     *interp.Interp
 	bundle *interp.Bundle
+	shared *module.Repository // the modules that it uses; nil for one that was recorded
 	tasks  []interp.TaskCall
 	reads  []string // files that it will read, as far as can be told: the names that an Ask would use
 }
@@ -41,7 +43,11 @@ func (e *env) read(path string) (*opened, error) {
 	} else if errors.Is(err, fs.ErrNotExist) {
 		return nil, invalid(fmt.Errorf("open %s: there is no such file", path))
 	}
-	in, err := builtins.Interp(interp.Options{Fab: bundles.Fab()})
+	shared, err := e.repository(path)
+	if err != nil {
+		return nil, err
+	}
+	in, err := builtins.Interp(interp.Options{Fab: bundles.Fab(), Modules: used(shared)})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +58,7 @@ func (e *env) read(path string) (*opened, error) {
 	if len(problems) > 0 {
 		return nil, invalid(problems)
 	}
-	o := &opened{path: path, in: in, bundle: b}
+	o := &opened{path: path, in: in, bundle: b, shared: shared}
 	ctl := e.controller(o)
 	ps := builtins.CheckArguments(b)
 	ps = append(ps, builtins.CheckTemplates(b, func(name string) ([]byte, error) {

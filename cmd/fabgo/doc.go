@@ -22,7 +22,8 @@ func (e *env) docCommand() *cobra.Command {
 		Use:   "doc [NAME]",
 		Short: "Print how builtins are used",
 		Long: `Doc prints the documentation of a builtin (file.put), of a family (file), of the facts (host), of
-what builtins return (Change), of a library (@fab//nginx.star) or of a bundle (./web1.star).
+what builtins return (Change), of a library (@fab//nginx.star, or @acme//users.star of a module
+that fab.mod requires) or of a bundle (./web1.star).
 Without a name it lists them.`,
 		Example: "  fabgo doc\n  fabgo doc file\n  fabgo doc file.put",
 		Args:    takes(0, 1, "one name"),
@@ -38,7 +39,7 @@ Without a name it lists them.`,
 			if err != nil {
 				return err
 			}
-			d := &docs{w: e.Stdout, in: in}
+			d := &docs{w: e.Stdout, in: in, module: e.moduleFile}
 			switch {
 			case reference:
 				return builtins.WriteReference(e.Stdout, in)
@@ -55,6 +56,8 @@ Without a name it lists them.`,
 type docs struct {
 	w  io.Writer
 	in *interp.Interp
+
+	module func(name string) ([]byte, error) // reads @acme//nginx.star
 }
 
 func (d *docs) all() error {
@@ -217,6 +220,8 @@ func (d *docs) file(name string) error {
 	var err error
 	if lib, ok := strings.CutPrefix(name, "@fab//"); ok {
 		src, err = fs.ReadFile(bundles.Fab(), lib)
+	} else if strings.HasPrefix(name, "@") {
+		src, err = d.module(name)
 	} else {
 		src, err = os.ReadFile(name)
 	}

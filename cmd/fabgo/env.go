@@ -15,6 +15,7 @@ type env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	Environ        []string // for git, which finds the user's credentials by it
 	Args           []string
 	Now            func() time.Time
 	Version        string

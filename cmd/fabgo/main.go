@@ -21,7 +21,7 @@ func main() {
 	collectLate()
 	e := &env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Getenv: os.Getenv, Args: os.Args[1:], Now: time.Now, Version: version, Terminal: openTerminal,
+		Getenv: os.Getenv, Environ: os.Environ(), Args: os.Args[1:], Now: time.Now, Version: version, Terminal: openTerminal,
 	}
 	os.Exit(e.main())
 }

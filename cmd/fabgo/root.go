@@ -108,7 +108,7 @@ that, run against its server, makes it fully operational; run again, it changes 
 	cmd.SetUsageFunc(printUsage)
 	cmd.AddCommand(
 		e.runCommand(), e.planCommand(), e.tasksCommand(), e.checkCommand(), e.explainCommand(), e.hostsCommand(), e.docCommand(), e.execCommand(),
-		e.attachCommand(), e.replayCommand(), e.runsCommand(), e.secretCommand(), e.initCommand(), e.newCommand(), e.versionCommand(), e.sandboxCommand(),
+		e.attachCommand(), e.replayCommand(), e.runsCommand(), e.secretCommand(), e.initCommand(), e.newCommand(), e.versionCommand(), e.sandboxCommand(), e.modCommand(),
 	)
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -24,10 +25,15 @@ import (
 
 // controller answers for the machine where fabgo was typed.
 func (e *env) controller(o *opened) *controller.Controller {
+	libraries := map[string]fs.FS{}
+	if o.shared != nil {
+		maps.Copy(libraries, o.shared.Used())
+	}
+	libraries["fab"] = bundles.Fab()
 	return &controller.Controller{
 		Root:      o.bundle.Root(),
 		Override:  filepath.Join(filepath.Dir(o.absolute()), "override"),
-		Libraries: map[string]fs.FS{"fab": bundles.Fab()},
+		Libraries: libraries,
 		Now:       e.Now, AbsolutePaths: true,
 	}
 }
