@@ -35,6 +35,7 @@ type runArgs struct {
 	Removes transport.Path `arg:"removes"`
 	Unless  command        `arg:"unless"`
 	OnlyIf  command        `arg:"only_if"`
+	Asked   data           `arg:"guard_stdin"`
 	On      changes        `arg:"on"`
 }
 
@@ -142,7 +143,7 @@ func (a *commandAction) Needed(ctx context.Context, h transport.Host) (bool, str
 			continue
 		}
 		s := a.args.setting
-		s.Stdin = nil
+		s.Stdin = a.args.Asked
 		out, err := transport.Do[transport.Output](ctx, h, a.call.exec(g.cmd, s))
 		if err != nil {
 			return false, "", fmt.Errorf("%s: %w", g.name, err)
@@ -203,6 +204,9 @@ func runCommand(c *call, a runArgs) (starlark.Value, error) {
 	}
 	if err := checkEnv(a.Env); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
+	}
+	if a.Asked != nil && !a.Unless.given() && !a.OnlyIf.given() {
+		return nil, fmt.Errorf("%s: guard_stdin is the input of unless or only_if, and neither is given: the input of the command itself is stdin", c.name)
 	}
 	act := &commandAction{call: c, args: a, codes: codes}
 	ch, err := c.Session.Act(c.step, act)

@@ -56,6 +56,8 @@ run("false", only_if = "false")
 run("true", only_if = "test $(id -un) = daemon", user = "daemon")
 run("true", unless = "test -e x", cwd = "/srv")
 run("cat >/srv/in", only_if = "test -z \"$(cat)\"", stdin = "for the command alone")
+run("grep -q mine", only_if = "grep -q theirs", stdin = "mine", guard_stdin = "theirs")
+run("false", unless = "grep -q theirs", guard_stdin = "theirs")
 file.link("/srv/dangling", target = "nowhere")
 run("true", creates = "/srv/dangling")
 run("true", removes = "/srv/dangling")
@@ -72,12 +74,13 @@ run("true", on = [nothing, conf], label = "because of conf")
 			t.Errorf("%s: nothing says why it was skipped", e.Resource)
 		}
 	}
-	if s := strings.Join(got, " "); s != "changed skipped changed skipped skipped skipped skipped changed changed changed changed changed skipped ok skipped skipped changed changed" {
+	if s := strings.Join(got, " "); s != "changed skipped changed skipped skipped skipped skipped changed changed changed changed skipped changed changed skipped ok skipped skipped changed changed" {
 		t.Errorf("got %s\n%s", s, p.status())
 	}
 	if e := p.ends()[len(p.ends())-1]; e.Label != "because of conf" {
 		t.Errorf("the label is %q", e.Label)
 	}
+	s.plan(`run("true", guard_stdin = "x")`).fails(journal.Invalid, "run: guard_stdin is the input of unless or only_if, and neither is given")
 }
 
 // TestTimeoutKillsChildren: what the command started ends with it.

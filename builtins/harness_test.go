@@ -11,6 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"fabgo/bundles"
 	"fabgo/internal/controller"
 	"fabgo/internal/converge"
 	"fabgo/internal/journal"
@@ -95,7 +96,7 @@ func (s *stage) play(mode journal.Mode, source string, words ...string) *perform
 	s.t.Helper()
 	s.write("bundle.star", source)
 	if s.interpOf != s.dir {
-		in, err := Interp(interp.Options{Root: s.dir})
+		in, err := Interp(interp.Options{Root: s.dir, Fab: bundles.Fab()})
 		if err != nil {
 			s.t.Fatal(err)
 		}
