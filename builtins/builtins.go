@@ -58,7 +58,7 @@ func Natives() starlark.StringDict {
 	all := starlark.StringDict{}
 	for _, family := range []starlark.StringDict{
 		coreNatives(), fileNatives(), userNatives(), groupNatives(), serviceNatives(), systemdNatives(), pkgNatives(), aptNatives(), hostNatives(),
-		cronNatives(), sshNatives(), hostnameNatives(), timezoneNatives(), localeNatives(),
+		cronNatives(), encodeNatives(), sshNatives(), hostnameNatives(), timezoneNatives(), localeNatives(),
 		sysctlNatives(), kernelNatives(), mountNatives(), swapNatives(), limitsNatives(), alternativesNatives(), waitNatives(),
 	} {
 		maps.Copy(all, family)

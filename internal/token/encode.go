@@ -18,39 +18,44 @@ type Encoding byte
 
 // The encodings. Where something stands around what they make, it is not theirs: JSON is within the quotes.
 const (
-	JSON    Encoding = 'j' // within the double quotes of JSON, or of YAML
-	Shell   Encoding = 's' // within the single quotes of a POSIX shell
-	URL     Encoding = 'u' // in an address: all but letters, digits and -_.~ as %XX
-	HTML    Encoding = 'h'
-	Base64  Encoding = 'b' // standard, with padding
-	Unbase  Encoding = 'B' // what a base64 text stands for
-	Hex     Encoding = 'x'
-	MD5     Encoding = '5' // digests in hexadecimal
-	SHA1    Encoding = '1'
-	SHA224  Encoding = '4'
-	SHA256  Encoding = '2'
-	SHA384  Encoding = '3'
-	SHA512  Encoding = '8'
-	nothing Encoding = 0
+	JSON   Encoding = 'j' // within the double quotes of JSON, or of YAML
+	Shell  Encoding = 's' // within the single quotes of a POSIX shell
+	URL    Encoding = 'u' // in an address: all but letters, digits and -_.~ as %XX
+	HTML   Encoding = 'h'
+	Base64 Encoding = 'b' // standard, with padding
+	Unbase Encoding = 'B' // what a base64 text stands for
+	Hex    Encoding = 'x'
+	MD5    Encoding = '5' // digests in hexadecimal
+	SHA1   Encoding = '1'
+	SHA224 Encoding = '4'
+	SHA256 Encoding = '2'
+	SHA384 Encoding = '3'
+	SHA512 Encoding = '8'
+	// With a backslash before backslashes and the quotation mark around; line breaks and tabs as \n, \r and \t.
+	DoubleQuoted Encoding = 'd'
+	SingleQuoted Encoding = 'e'
+	nothing      Encoding = 0
 )
 
 // masked stands where a host printed a secret in a form that cannot be used again.
 const masked = '?'
 
 var encodings = map[byte]func(string) (string, error){
-	byte(JSON):   pure(quoteJSON),
-	byte(Shell):  pure(func(s string) string { return strings.ReplaceAll(s, "'", `'\''`) }),
-	byte(URL):    pure(escapeURL),
-	byte(HTML):   pure(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;").Replace),
-	byte(Base64): pure(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
-	byte(Unbase): unbase64,
-	byte(Hex):    pure(func(s string) string { return hex.EncodeToString([]byte(s)) }),
-	byte(MD5):    digest(func(b []byte) []byte { d := md5.Sum(b); return d[:] }),
-	byte(SHA1):   digest(func(b []byte) []byte { d := sha1.Sum(b); return d[:] }),
-	byte(SHA224): digest(func(b []byte) []byte { d := sha256.Sum224(b); return d[:] }),
-	byte(SHA256): digest(func(b []byte) []byte { d := sha256.Sum256(b); return d[:] }),
-	byte(SHA384): digest(func(b []byte) []byte { d := sha512.Sum384(b); return d[:] }),
-	byte(SHA512): digest(func(b []byte) []byte { d := sha512.Sum512(b); return d[:] }),
+	byte(JSON):         pure(quoteJSON),
+	byte(Shell):        pure(func(s string) string { return strings.ReplaceAll(s, "'", `'\''`) }),
+	byte(URL):          pure(escapeURL),
+	byte(HTML):         pure(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;").Replace),
+	byte(Base64):       pure(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
+	byte(Unbase):       unbase64,
+	byte(Hex):          pure(func(s string) string { return hex.EncodeToString([]byte(s)) }),
+	byte(DoubleQuoted): pure(strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace),
+	byte(SingleQuoted): pure(strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace),
+	byte(MD5):          digest(func(b []byte) []byte { d := md5.Sum(b); return d[:] }),
+	byte(SHA1):         digest(func(b []byte) []byte { d := sha1.Sum(b); return d[:] }),
+	byte(SHA224):       digest(func(b []byte) []byte { d := sha256.Sum224(b); return d[:] }),
+	byte(SHA256):       digest(func(b []byte) []byte { d := sha256.Sum256(b); return d[:] }),
+	byte(SHA384):       digest(func(b []byte) []byte { d := sha512.Sum384(b); return d[:] }),
+	byte(SHA512):       digest(func(b []byte) []byte { d := sha512.Sum512(b); return d[:] }),
 }
 
 func pure(f func(string) string) func(string) (string, error) {
