@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,9 +37,22 @@ func TestTreeWithOverrides(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		var entries []transport.SourceEntry
-		if err := json.Unmarshal([]byte(text), &entries); err != nil {
+		entries, err := transport.String(text).Entries()
+		if err != nil {
 			t.Fatal(err)
+		}
+		files := slices.DeleteFunc(slices.Clone(entries), func(e transport.SourceEntry) bool { return e.Type != transport.Regular })
+		want := strings.Builder{}
+		for _, e := range files {
+			want.WriteString(map[bool]string{true: "ours", false: "theirs, longer"}[e.Size == int64(len("ours"))])
+		}
+		manifest := transport.Manifest(files)
+		res, err := c.Over(nil).Do(t.Context(), transport.Ask{What: transport.AskFiles, Name: transport.Text(name), Files: &manifest})
+		if err != nil {
+			t.Fatalf("the pack of %s: %v", name, err)
+		}
+		if b, err := res.(transport.Data).Content.ReadAll(1 << 20); err != nil || string(b) != want.String() {
+			t.Errorf("the pack of %s is %q, %v; want %q", name, b, err, want.String())
 		}
 		var got []string
 		for _, e := range entries {
