@@ -53,6 +53,15 @@ func TestNearAnswersWhatOnlyLooks(t *testing.T) {
 			t.Errorf("%s: answered near: %v, want %v; %v", c.what, near, c.near, err)
 		}
 	}
+	// What the machine says of a secret is hidden by the parent, so it answers all from the first one on.
+	if _, err := h.Do(t.Context(), transport.Ask{What: transport.AskSecret, Name: "db"}); err == nil {
+		t.Error("a secret is answered near")
+	}
+	for _, op := range []transport.Op{transport.Stat{Path: transport.Path(small)}, transport.Lookup{Table: transport.Users, Keys: []transport.Text{"root"}}} {
+		if _, err := h.Do(t.Context(), op); err == nil {
+			t.Errorf("%s is answered near, in a bundle that knows a secret", op.Kind())
+		}
+	}
 	h, end, err = beside(Job{}, parent)
 	if err != nil {
 		t.Fatal(err)
